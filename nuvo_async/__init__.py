@@ -1,0 +1,114 @@
+"""An async SDK for the Execution API of nuvo (now Ingestro) data pipelines.
+
+::
+
+    async with NuvoClient.from_env() as client:
+        for execution in await client.create_execution("my-pipeline"):
+            finished = await client.wait_for_completion(execution, timeout=600)
+
+Start with `NuvoClient`; `nuvo_async.converter` turns models into JSON and back, and
+`nuvo_async.testing` is a server to test against.
+"""
+
+from nuvo_async.client import NuvoClient
+from nuvo_async.credentials import AccessToken, LicenseKey
+from nuvo_async.errors import (
+    APIError,
+    AuthenticationError,
+    BadRequestError,
+    ClientClosedError,
+    ConfigurationError,
+    ConflictError,
+    InvalidResponseError,
+    NotFoundError,
+    NuvoError,
+    PermissionDeniedError,
+    RateLimitError,
+    RequestTimeoutError,
+    ServerError,
+    TransportError,
+)
+from nuvo_async.executions import (
+    CreateOutcomeUnknownError,
+    DestinationError,
+    DestinationSizeLimitError,
+    DestinationUnresponsiveError,
+    ErrorThresholdExceededError,
+    Execution,
+    ExecutionFailedError,
+    ExecutionPage,
+    ExecutionsFailed,
+    ParsingFailureError,
+    PipelineRun,
+    SourceDataEmptyError,
+    SourceError,
+    SourceUnresponsiveError,
+    WaitOutageError,
+    WaitTimeoutError,
+    WriteFileFailureError,
+)
+from nuvo_async.models import (
+    Actor,
+    ActorType,
+    ErrorDetail,
+    ErrorType,
+    ExecutionRun,
+    ExecutionStatus,
+    Pagination,
+    RunData,
+    RunType,
+    TriggerType,
+)
+from nuvo_async.polling import PollPolicy
+from nuvo_async.retry import RetryPolicy
+from nuvo_async.version import __version__
+
+__all__ = [
+    "APIError",
+    "AccessToken",
+    "Actor",
+    "ActorType",
+    "AuthenticationError",
+    "BadRequestError",
+    "ClientClosedError",
+    "ConfigurationError",
+    "ConflictError",
+    "CreateOutcomeUnknownError",
+    "DestinationError",
+    "DestinationSizeLimitError",
+    "DestinationUnresponsiveError",
+    "ErrorDetail",
+    "ErrorThresholdExceededError",
+    "ErrorType",
+    "Execution",
+    "ExecutionFailedError",
+    "ExecutionPage",
+    "ExecutionRun",
+    "ExecutionStatus",
+    "ExecutionsFailed",
+    "InvalidResponseError",
+    "LicenseKey",
+    "NotFoundError",
+    "NuvoClient",
+    "NuvoError",
+    "Pagination",
+    "ParsingFailureError",
+    "PermissionDeniedError",
+    "PipelineRun",
+    "PollPolicy",
+    "RateLimitError",
+    "RequestTimeoutError",
+    "RetryPolicy",
+    "RunData",
+    "RunType",
+    "ServerError",
+    "SourceDataEmptyError",
+    "SourceError",
+    "SourceUnresponsiveError",
+    "TransportError",
+    "TriggerType",
+    "WaitOutageError",
+    "WaitTimeoutError",
+    "WriteFileFailureError",
+    "__version__",
+]

@@ -1,0 +1,72 @@
+"""What callers pass in, checked before anything is sent.
+
+Each function returns the value it was given, so that a check reads as part of the assignment,
+and raises `TypeError` or `ValueError` with the name of the argument and what it must be.
+"""
+
+import math
+import unicodedata
+from collections.abc import Callable
+from typing import TypeVar
+
+__all__ = ["callback", "instance", "integer", "number", "path_segment", "text"]
+
+T = TypeVar("T")
+
+
+def text(name: str, value: object) -> str:
+    """Check a string that must hold something and no control character."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a string, not {type(value).__name__}")
+    if not value.strip():
+        raise ValueError(f"{name} must not be empty or blank")
+    # Surrogates (Cs) are no characters: they cannot be written as UTF-8.
+    if any(unicodedata.category(character) in {"Cc", "Cs"} for character in value):
+        raise ValueError(
+            f"{name} must not hold a control character (a line break at its end, perhaps?)"
+        )
+    return value
+
+
+def path_segment(name: str, value: object) -> str:
+    """Check an id that becomes one segment of a URL's path."""
+    segment = text(name, value)
+    if segment in {".", ".."}:
+        raise ValueError(f"{name} must be an id, not {segment!r}, which names another path")
+    return segment
+
+
+def number(name: str, value: object, *, positive: bool = False) -> float:
+    """Check a finite number that is not negative, or not even zero where it must be `positive`."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{name} must be a number, not {type(value).__name__}")
+    if not math.isfinite(value) or value < 0 or (positive and value == 0):
+        raise ValueError(
+            f"{name} must be a finite number, {'above zero' if positive else 'zero or more'},"
+            f" not {value}"
+        )
+    return value
+
+
+def integer(name: str, value: object, *, minimum: int) -> int:
+    """Check a whole number."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} must be an integer, not {type(value).__name__}")
+    if value < minimum:
+        raise ValueError(f"{name} must be {minimum} or more, not {value}")
+    return value
+
+
+def callback(name: str, value: Callable[..., object] | None) -> Callable[..., object] | None:
+    """Check something that will be called later, if given at all."""
+    if value is not None and not callable(value):
+        raise TypeError(f"{name} must be callable, not {type(value).__name__}")
+    return value
+
+
+def instance(name: str, value: T, *classes: type) -> T:
+    """Check an object of this package, or of one that it stands on."""
+    if not isinstance(value, classes):
+        names = " or ".join(cls.__name__ for cls in classes)
+        raise TypeError(f"{name} must be a {names}, not {type(value).__name__}")
+    return value

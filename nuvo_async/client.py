@@ -1,0 +1,296 @@
+"""`NuvoClient`: the Execution API, and waiting for executions, behind one object."""
+
+import os
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any, Literal, Self
+
+import aiohttp
+from yarl import URL
+
+from nuvo_async import arguments
+from nuvo_async.api import ExecutionAPI
+from nuvo_async.auth import Authorizer
+from nuvo_async.credentials import AccessToken, LicenseKey, credentials_from_env
+from nuvo_async.dispatch import Dispatcher
+from nuvo_async.errors import ConfigurationError
+from nuvo_async.executions import Execution, ExecutionPage
+from nuvo_async.lifetime import Lifetime
+from nuvo_async.pages import iterate
+from nuvo_async.polling import Poller, PollPolicy, Wait
+from nuvo_async.query import list_query
+from nuvo_async.redaction import Redactor
+from nuvo_async.retry import RetryPolicy
+from nuvo_async.throttle import Throttle
+from nuvo_async.transport import Transport, checked_base_url
+
+__all__ = ["NuvoClient"]
+
+DEFAULT_BASE_URL = "https://api-gateway.getnuvo.com/dp/api/v1/"
+Direction = Literal["asc", "desc"]
+
+
+class NuvoClient:
+    """An async client of nuvo's (now Ingestro's) Execution API.
+
+    Make one for each event loop, use it from any number of tasks, and close it, best by
+    `async with`. Times are seconds.
+
+    Args:
+        credentials: an access token, as `str` or `AccessToken`, or a `LicenseKey`.
+        base_url: where the API is; https, or http to this machine.
+        session: a session of your own (for proxies, TLS, tracing). It is never closed here. By
+            default one is made when first needed, which keeps no cookies.
+        request_timeout: for one attempt at a request, from connecting to the last byte.
+        retry: how requests that may be sent again are tried again.
+        poll: how waits poll, unless they are given a policy of their own.
+        max_concurrency: requests in flight at once. More of them queue, which is no timeout.
+        max_body_size: bytes of an answer, decompressed, beyond which it is an
+            `InvalidResponseError`.
+
+    Raises:
+        ConfigurationError: a `base_url` that will not do.
+        TypeError, ValueError: any other argument that will not do.
+    """
+
+    def __init__(
+        self,
+        credentials: str | AccessToken | LicenseKey,
+        *,
+        base_url: str | URL = DEFAULT_BASE_URL,
+        session: aiohttp.ClientSession | None = None,
+        request_timeout: float = 30.0,
+        retry: RetryPolicy = RetryPolicy(),
+        poll: PollPolicy = PollPolicy(),
+        max_concurrency: int = 100,
+        max_body_size: int = 64 * 1024 * 1024,
+    ) -> None:
+        arguments.instance("retry", retry, RetryPolicy)
+        self._poll = arguments.instance("poll", poll, PollPolicy)
+        if isinstance(credentials, str):
+            credentials = AccessToken(credentials)
+        arguments.instance("credentials", credentials, AccessToken, LicenseKey)
+        self._lifetime = Lifetime()
+        redactor = Redactor()
+        self._transport = Transport(
+            checked_base_url(base_url),
+            session=_checked_session(session),
+            request_timeout=arguments.number("request_timeout", request_timeout, positive=True),
+            max_body_size=arguments.integer("max_body_size", max_body_size, minimum=1),
+            lifetime=self._lifetime,
+            redactor=redactor,
+        )
+        arguments.integer("max_concurrency", max_concurrency, minimum=1)
+        throttle = Throttle(min(max_concurrency, _connection_limit(session)))
+        dispatcher = Dispatcher(self._transport, retry, throttle)
+        self._authorizer = Authorizer(credentials, dispatcher, redactor)
+        self._api = ExecutionAPI(self._authorizer)
+        self._poller = Poller(self._api)
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] = os.environ, **options: Any) -> Self:
+        """Make a client from environment variables; `options` are those of the class.
+
+        `NUVO_ACCESS_TOKEN`, or `NUVO_LICENSE_KEY` and `NUVO_IDENTIFIER` (with
+        `NUVO_IDENTIFIER_TYPE`, `USER` or `SUB_ORG`, where it is no user); and `NUVO_BASE_URL`.
+        Raises `ConfigurationError`, which names what is missing or wrong.
+        """
+        if base_url := environ.get("NUVO_BASE_URL"):
+            options.setdefault("base_url", base_url)
+        return cls(credentials_from_env(environ), **options)
+
+    async def __aenter__(self) -> Self:
+        self._lifetime.check()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the client. Calls and waits under way end with `ClientClosedError`.
+
+        Executions go on remotely. Closing twice is no error; a session that was passed in stays
+        open.
+        """
+        if self._lifetime.closed:
+            return
+        self._lifetime.check()
+        self._lifetime.closed = True
+        self._lifetime.end(own=False)
+        await self._transport.close()
+        # Where a wait's own callback closes the client, its wait must not cut the closing short.
+        self._lifetime.end(own=True)
+
+    async def create_execution(self, pipeline_id: str) -> list[Execution]:
+        """Create: start a run of a pipeline, and return its executions without waiting for them.
+
+        That is one execution for HTTP(S) and e-mail inputs, and one for each file, possibly none,
+        for (S)FTP and S3. It is sent again only where the first cannot have been received.
+
+        Raises:
+            CreateOutcomeUnknownError: it was sent, and no clear answer came.
+            APIError: it was refused (`NotFoundError`: no such pipeline).
+            TransportError: no connection could be made.
+        """
+        arguments.text("pipeline_id", pipeline_id)
+        async with self._lifetime.inside():
+            return await self._api.create(pipeline_id)
+
+    async def get_execution(self, execution_id: str) -> Execution:
+        """Read by ID: one execution, with its logs.
+
+        Raises `APIError` (`NotFoundError`: no such execution), `TransportError` where no answer
+        came after the retries, `InvalidResponseError`.
+        """
+        arguments.path_segment("execution_id", execution_id)
+        async with self._lifetime.inside():
+            return await self._api.read(execution_id)
+
+    async def list_executions(
+        self,
+        *,
+        pipeline_id: str | None = None,
+        status: str | None = None,
+        trigger_type: str | None = None,
+        filters: Mapping[str, object] | None = None,
+        sort: Mapping[str, Direction] | None = None,
+        options: Mapping[str, object] | None = None,
+        limit: int | None = None,
+        offset: int | None = None,
+    ) -> ExecutionPage:
+        """Read all: one page, by one request. Executions in it have no logs or configuration.
+
+        Args:
+            pipeline_id: short for `filters={"pipeline": ...}`.
+            status: short for `filters={"status": ...}`.
+            trigger_type: short for `filters={"trigger_type": ...}`.
+            filters: fields to values, or to operators: `{"created_at": {"$gte": day}}`. The
+                operators are `$eq`, `$ne`, `$in`, `$gt`, `$gte`, `$lt`, `$lte`.
+            sort: fields to `"asc"` or `"desc"`; a dot reaches into a field (`created_by.name`).
+            options: further options of the API, such as `{"attach_meta": True}`.
+            limit: at most so many; the API may give fewer.
+            offset: skip so many.
+
+        Raises what `get_execution` raises.
+        """
+        query = list_query(
+            pipeline_id=pipeline_id,
+            status=status,
+            trigger_type=trigger_type,
+            filters=filters,
+            sort=sort,
+            options=options,
+            limit=limit,
+            offset=offset,
+        )
+        async with self._lifetime.inside():
+            return await self._api.read_all(query)
+
+    def iter_executions(
+        self,
+        *,
+        pipeline_id: str | None = None,
+        status: str | None = None,
+        trigger_type: str | None = None,
+        filters: Mapping[str, object] | None = None,
+        sort: Mapping[str, Direction] | None = None,
+        options: Mapping[str, object] | None = None,
+        page_size: int = 100,
+        max_items: int | None = None,
+    ) -> AsyncIterator[Execution]:
+        """Read all: every execution that matches, page by page, each once.
+
+        The arguments are those of `list_executions`, and `page_size` executions are asked for at a
+        time, until `max_items` were yielded or there are no more. The API's `total` is not
+        trusted. Raises what `get_execution` raises, and for arguments at once.
+        """
+        arguments.integer("page_size", page_size, minimum=1)
+        if max_items is not None:
+            arguments.integer("max_items", max_items, minimum=0)
+        query: dict[str, Any] = {
+            "pipeline_id": pipeline_id,
+            "status": status,
+            "trigger_type": trigger_type,
+            "filters": filters,
+            "sort": sort,
+            "options": options,
+        }
+        list_query(**query)  # To refuse it now, and not at the first step of the iterator.
+
+        async def read_page(limit: int, offset: int) -> ExecutionPage:
+            return await self.list_executions(**query, limit=limit, offset=offset)
+
+        return iterate(read_page, page_size=page_size, max_items=max_items)
+
+    async def wait_for_completion(
+        self,
+        execution: Execution | str,
+        *,
+        raise_on_failure: bool = True,
+        timeout: float | None = None,
+        poll: PollPolicy | None = None,
+        with_logs: bool = True,  # noqa: ARG002 - Read by ID, the one way to ask so far, has them
+        on_poll: Callable[[Execution], object] | None = None,
+    ) -> Execution:
+        """Wait until an execution is SUCCESSFUL or FAILED, and return it.
+
+        It is asked for at least once, also if it was finished when passed in: it may have been
+        taken up again. Trouble that passes (no answer, 408, 429, 5xx, a 404 at first) does not end
+        the wait. Ending the wait in any way does not end the execution.
+
+        Args:
+            execution: an execution, or its id.
+            raise_on_failure: raise for a FAILED one; otherwise it is returned like any other.
+            timeout: for the whole wait, requests and retries included; `None` is no limit.
+            poll: how to poll, if not as the client does.
+            with_logs: return `logs` and `configuration`. If they are not needed, `False` allows
+                the word of a listing, which has neither.
+            on_poll: called, or awaited, with each state that was read. What it raises comes out.
+
+        Raises:
+            ExecutionFailedError: it FAILED; the subclass tells why.
+            WaitTimeoutError: the time is over, and it was not finished when last read.
+            WaitOutageError: without a `timeout`, after `PollPolicy.max_outage` without a reading.
+            APIError: it was refused for good (401, 403, 404 later on).
+            ClientClosedError: the client was closed meanwhile.
+        """
+        if isinstance(execution, Execution):
+            execution = execution.id
+        wait = Wait(
+            arguments.path_segment("execution", execution),
+            policy=self._poll if poll is None else arguments.instance("poll", poll, PollPolicy),
+            timeout=None if timeout is None else arguments.number("timeout", timeout),
+            on_poll=arguments.callback("on_poll", on_poll),
+        )
+        async with self._lifetime.inside():
+            finished = await self._poller.wait(wait)
+        if raise_on_failure:
+            finished.raise_for_failure()
+        return finished
+
+    async def revoke_token(self) -> None:
+        """Revoke: make the access token in use worthless. If there is none, nothing is sent.
+
+        With a `LicenseKey`, the next call exchanges it for a new token.
+        """
+        async with self._lifetime.inside():
+            await self._authorizer.revoke()
+
+
+def _checked_session(session: aiohttp.ClientSession | None) -> aiohttp.ClientSession | None:
+    if session is None:
+        return None
+    arguments.instance("session", session, aiohttp.ClientSession)
+    if session.auth is not None:
+        raise ConfigurationError(
+            "session must have no auth of its own: the client sets Authorization"
+        )
+    return session
+
+
+def _connection_limit(session: aiohttp.ClientSession | None) -> int:
+    """How many connections the session allows: waiting for one would eat a request's time."""
+    connector = None if session is None else session.connector
+    if connector is None:
+        return sys.maxsize
+    return min(limit or sys.maxsize for limit in (connector.limit, connector.limit_per_host))

@@ -1,0 +1,142 @@
+"""The enums and the smaller shapes of the Execution API, with the API's own names.
+
+An execution itself, made of these, is in `executions`.
+"""
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Self
+
+from attrs import frozen
+
+__all__ = [
+    "Actor",
+    "ActorType",
+    "ErrorDetail",
+    "ErrorType",
+    "ExecutionRun",
+    "ExecutionStatus",
+    "Pagination",
+    "RunData",
+    "RunType",
+    "TriggerType",
+]
+
+
+class _OpenEnum(StrEnum):
+    """An enum that keeps a value which the API added after this version."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> Self | None:
+        if not isinstance(value, str):
+            return None
+        member = str.__new__(cls, value)
+        member._name_ = member._value_ = value
+        return member
+
+    @property
+    def is_known(self) -> bool:
+        """Whether this version of the package knows the value as a member."""
+        return self.name in type(self).__members__
+
+
+class ExecutionStatus(_OpenEnum):
+    """The status of an execution, or of one run of it."""
+
+    PROCESSING = "PROCESSING"
+    SUCCESSFUL = "SUCCESSFUL"
+    FAILED = "FAILED"
+
+
+class TriggerType(_OpenEnum):
+    """How an execution was triggered: via the API, by schedule, or by data that was sent."""
+
+    MANUAL = "MANUAL"
+    SCHEDULED = "SCHEDULED"
+    EVENT = "EVENT"
+
+
+class ErrorType(_OpenEnum):
+    """Why an execution failed."""
+
+    SOURCE_UNRESPONSIVE = "SOURCE_UNRESPONSIVE"
+    SOURCE_DATA_EMPTY = "SOURCE_DATA_EMPTY"
+    PARSING_FAILURE = "PARSING_FAILURE"
+    DESTINATION_UNRESPONSIVE = "DESTINATION_UNRESPONSIVE"
+    DESTINATION_SIZE_LIMIT = "DESTINATION_SIZE_LIMIT"
+    WRITE_FILE_FAILURE = "WRITE_FILE_FAILURE"
+    ERROR_THRESHOLD_EXCEEDED = "ERROR_THRESHOLD_EXCEEDED"
+
+
+class RunType(_OpenEnum):
+    """Whether a run was the first attempt, or came after a fix."""
+
+    CREATE = "CREATE"
+    FIX = "FIX"
+
+
+class ActorType(_OpenEnum):
+    """Whether a user or a sub-organization acted."""
+
+    USER = "USER"
+    SUB_ORG = "SUB_ORG"
+
+
+@frozen
+class ErrorDetail:
+    """Why an execution failed, as the API says it (`error` of an execution)."""
+
+    message: str
+    type: ErrorType
+
+
+@frozen
+class RunData:
+    """Figures of a run's output, after mapping (`data` of a run)."""
+
+    total_rows: int
+    total_cells: int
+    total_error_cells: int
+    total_error_rows: int
+
+    @property
+    def error_ratio(self) -> float:
+        """The share of cells with an error, from 0 to 1; 0 where there are no cells."""
+        return self.total_error_cells / self.total_cells if self.total_cells else 0.0
+
+
+@frozen
+class ExecutionRun:
+    """One attempt at an execution (an entry of `logs`): first `CREATE`, then a `FIX` each.
+
+    `data` and `duration` can be `None` while the run is PROCESSING.
+    """
+
+    status: ExecutionStatus
+    started_on: datetime
+    type: RunType
+    data: RunData | None = None
+    duration: timedelta | None = None
+
+
+@frozen
+class Actor:
+    """Who created or last updated an execution (`created_by`, `updated_by`)."""
+
+    id: str
+    name: str
+    identifier: str
+    type: ActorType
+
+
+@frozen
+class Pagination:
+    """What the API says of a page (`pagination` of Read all).
+
+    `total` may count this page or the whole result, so nothing should rest on it;
+    `limit` may be lower than what was asked for.
+    """
+
+    total: int
+    offset: int
+    limit: int

@@ -1,0 +1,162 @@
+"""Waiting for executions: when to ask again, what to put up with, and when to give up."""
+
+import asyncio
+import inspect
+import logging
+import random
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from attrs import Attribute, define, field, frozen
+
+from nuvo_async import arguments
+from nuvo_async.api import ExecutionAPI
+from nuvo_async.errors import APIError, NotFoundError, NuvoError, TransportError
+from nuvo_async.executions import Execution, WaitOutageError, WaitTimeoutError
+
+__all__ = ["PollPolicy", "Poller", "Wait"]
+
+_log = logging.getLogger("nuvo_async")
+
+
+def _finite(_: Any, attribute: "Attribute[Any]", value: object) -> None:
+    arguments.number(attribute.name, value)
+
+
+@frozen(kw_only=True)
+class PollPolicy:
+    """When a wait asks again, and what trouble it puts up with. Times are seconds.
+
+    The next delay is `growth` x the time waited so far, at least `min_interval`, at most
+    `max_interval`, and then up to the share `jitter` longer or shorter: short runs are noticed
+    quickly, long ones are asked about seldom.
+
+    A 404 in the first `not_found_grace` seconds of a wait passes: an execution can take a moment
+    to appear. A wait without a timeout ends when nothing could be read for `max_outage`.
+
+    Raises `ValueError` for a figure that is negative or not finite, a `jitter` above 1, or a
+    `max_interval` below `min_interval`.
+    """
+
+    min_interval: float = field(default=0.5, validator=_finite)
+    growth: float = field(default=0.2, validator=_finite)
+    max_interval: float = field(default=30.0, validator=_finite)
+    jitter: float = field(default=0.1, validator=_finite)
+    max_outage: float = field(default=300.0, validator=_finite)
+    not_found_grace: float = field(default=10.0, validator=_finite)
+
+    def __attrs_post_init__(self) -> None:
+        if self.jitter > 1:
+            raise ValueError(f"jitter must be a share from 0 to 1, not {self.jitter}")
+        if self.max_interval < self.min_interval:
+            raise ValueError(
+                f"max_interval ({self.max_interval}) must not be below"
+                f" min_interval ({self.min_interval})"
+            )
+
+    def delay(self, waited: float) -> float:
+        """Return the seconds until the next poll of an execution that was waited for that long."""
+        delay = min(max(self.growth * waited, self.min_interval), self.max_interval)
+        return delay * random.uniform(1 - self.jitter, 1 + self.jitter)  # noqa: S311 - no secret
+
+
+@define
+class Wait:
+    """One wait for one execution: what was asked for, and what it has met so far."""
+
+    execution_id: str
+    policy: PollPolicy
+    timeout: float | None = None
+    on_poll: Callable[[Execution], object] | None = None
+    last: Execution | None = None
+    trouble: NuvoError | None = None
+    trouble_since: datetime | None = None
+
+    def ended_by_clock(self) -> NuvoError:
+        """Say how the wait ends when its time is over."""
+        if self.timeout is None and self.trouble_since is not None:
+            return WaitOutageError(self.execution_id, last=self.last, since=self.trouble_since)
+        return WaitTimeoutError(self.timeout or 0, pending={self.execution_id: self.last})
+
+
+class Poller:
+    """Waits for executions on behalf of one client, each by Read by ID."""
+
+    def __init__(self, api: ExecutionAPI) -> None:
+        self._api = api
+        self._unknown_statuses: set[str] = set()
+
+    async def wait(self, wait: Wait) -> Execution:
+        """Poll until the execution is SUCCESSFUL or FAILED, and return it either way."""
+        clock = asyncio.timeout(wait.timeout)
+        try:
+            async with clock:
+                return await self._poll_until_finished(wait, clock)
+        except TimeoutError:
+            if not clock.expired():
+                raise  # It is the callback's own.
+        except asyncio.CancelledError as cancelled:
+            cancelled.add_note(
+                f"execution {wait.execution_id} was being waited for; it goes on remotely"
+            )
+            raise
+        raise wait.ended_by_clock() from wait.trouble
+
+    async def _poll_until_finished(self, wait: Wait, clock: asyncio.Timeout) -> Execution:
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        while True:
+            asked_at = loop.time()
+            try:
+                execution = await self._api.read(wait.execution_id)
+            except NuvoError as trouble:
+                now = loop.time()
+                if not _passes(trouble, in_grace=now - started < wait.policy.not_found_grace):
+                    raise
+                self._note_trouble(wait, trouble, clock, asked_at)
+            else:
+                await self._note_state(wait, execution, clock)
+                if execution.is_finished:
+                    return execution
+            await asyncio.sleep(self._delay(wait, loop.time() - started))
+
+    def _note_trouble(
+        self, wait: Wait, trouble: NuvoError, clock: asyncio.Timeout, asked_at: float
+    ) -> None:
+        _log.info("waiting for execution %s goes on after: %s", wait.execution_id, trouble)
+        if wait.trouble is None:
+            lasted = asyncio.get_running_loop().time() - asked_at
+            wait.trouble_since = datetime.now(UTC) - timedelta(seconds=lasted)
+            if wait.timeout is None:
+                clock.reschedule(asked_at + wait.policy.max_outage)
+        wait.trouble = trouble
+
+    async def _note_state(self, wait: Wait, execution: Execution, clock: asyncio.Timeout) -> None:
+        if wait.trouble is not None and wait.timeout is None:
+            clock.reschedule(None)
+        wait.trouble = wait.trouble_since = None
+        wait.last = execution
+        status = execution.status
+        if not status.is_known and status not in self._unknown_statuses:
+            self._unknown_statuses.add(status)
+            _log.warning("unknown status %s: it is not taken for an end of the execution", status)
+        if wait.on_poll is not None:
+            result = wait.on_poll(execution)
+            if inspect.isawaitable(result):
+                await result
+
+    def _delay(self, wait: Wait, waited: float) -> float:
+        delay = wait.policy.delay(waited)
+        if isinstance(wait.trouble, APIError) and wait.trouble.retry_after is not None:
+            return max(delay, wait.trouble.retry_after)
+        return delay
+
+
+def _passes(trouble: NuvoError, *, in_grace: bool) -> bool:
+    """Whether a wait that has time left goes on after it."""
+    if isinstance(trouble, NotFoundError):
+        return in_grace
+    if isinstance(trouble, APIError):
+        return trouble.status in {408, 429} or trouble.status >= 500
+    return isinstance(trouble, TransportError)

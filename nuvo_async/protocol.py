@@ -1,0 +1,316 @@
+"""The Execution API's calls as pure functions: call → request, answer → model or error.
+
+Nothing here does I/O, so all of it can be read, and tested, without an event loop.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import attrs
+import orjson
+from attrs import field, frozen
+
+from nuvo_async import arguments
+from nuvo_async.converter import structure
+from nuvo_async.credentials import AccessToken, LicenseKey
+from nuvo_async.errors import (
+    APIError,
+    AuthenticationError,
+    BadRequestError,
+    ConflictError,
+    InvalidResponseError,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitError,
+    ServerError,
+)
+from nuvo_async.executions import Execution, ExecutionPage
+from nuvo_async.redaction import Redactor
+
+__all__ = [
+    "Answer",
+    "Request",
+    "create_execution",
+    "exchange_license_key",
+    "is_refusal",
+    "list_executions",
+    "parse_created",
+    "parse_execution",
+    "parse_page",
+    "parse_revoked",
+    "parse_token",
+    "read_execution",
+    "retry_after",
+    "revoke_token",
+    "server_time",
+]
+
+T = TypeVar("T")
+
+_ERRORS: Mapping[int, type[APIError]] = {
+    400: BadRequestError,
+    401: AuthenticationError,
+    403: PermissionDeniedError,
+    404: NotFoundError,
+    409: ConflictError,
+    422: BadRequestError,
+    429: RateLimitError,
+}
+_REQUEST_ID_HEADERS = ("X-Request-ID", "X-Correlation-ID", "x-amzn-RequestId", "X-Amzn-Trace-Id")
+_MAX_MESSAGE = 500
+_MAX_BODY = 2000
+# What a gateway answers when it does not know whether the service behind it acted. 303 points at
+# the outcome of an action that was carried out.
+_UNCLEAR = {303, 408}
+
+
+@frozen
+class Request:
+    """What to send. `path` and `query` are relative to the base URL and already quoted.
+
+    `repeatable` tells that sending it twice does no more than sending it once.
+    """
+
+    method: str
+    path: str
+    query: str = ""
+    body: bytes | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(factory=dict, repr=False)
+    repeatable: bool = True
+
+
+@frozen
+class Answer:
+    """What came back. `body` is cut, and `complete` is `False`, where it was over the limit."""
+
+    request: Request
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+    complete: bool
+    sent_at: datetime
+    redactor: Redactor = field(repr=False)
+
+    def excerpt(self, length: int = _MAX_BODY) -> str:
+        """The start of the body, fit to be shown."""
+        most = 4 * (length + self.redactor.longest)  # A character takes up to four bytes.
+        return self.redactor.excerpt(self.body[:most].decode("utf-8", errors="replace"), length)
+
+
+# ── What to send ──────────────────────────────────────────────────────────────────────────────
+
+
+def create_execution(pipeline_id: str) -> Request:
+    """Create: `POST execution/`."""
+    body = orjson.dumps({"pipeline_id": arguments.text("pipeline_id", pipeline_id)})
+    return Request("POST", "execution/", body=body, repeatable=False)
+
+
+def read_execution(execution_id: str) -> Request:
+    """Read by ID: `GET execution/{id}`."""
+    segment = arguments.path_segment("execution_id", execution_id)
+    return Request("GET", f"execution/{quote(segment, safe='')}")
+
+
+def list_executions(query: str) -> Request:
+    """Read all: `GET execution/` with a query of `query.list_query`."""
+    return Request("GET", "execution/", query)
+
+
+def exchange_license_key(key: LicenseKey) -> Request:
+    """Token: `POST auth/access-token`."""
+    actor = {"identifier": key.identifier, "type": key.identifier_type.value}
+    body = orjson.dumps({"license_key": key.license_key, "auth": actor})
+    return Request("POST", "auth/access-token", body=body)
+
+
+def revoke_token(token: AccessToken) -> Request:
+    """Revoke: `DELETE auth/access-token`.
+
+    Not repeatable: had the first been received, the second would be refused as unauthorized.
+    """
+    headers = {"access_token": token.token}
+    return Request("DELETE", "auth/access-token", headers=headers, repeatable=False)
+
+
+# ── What came back ────────────────────────────────────────────────────────────────────────────
+
+
+def parse_created(answer: Answer, pipeline_id: str) -> list[Execution]:
+    """Create: `{"data": [execution]}`, possibly none."""
+    entries = _structure(answer, tuple[Execution, ...], _member(answer, "data"), "data")
+    for index, execution in enumerate(entries):
+        _check_same(answer, f"data[{index}].pipeline", execution.pipeline, pipeline_id)
+    return [_redacted(answer, execution) for execution in entries]
+
+
+def parse_execution(answer: Answer, execution_id: str) -> Execution:
+    """Read by ID: an execution, bare or as `{"data": execution}`."""
+    json = _object(answer)
+    where = "" if json.keys() >= {"id", "pipeline", "status"} or "data" not in json else "data"
+    execution = _structure(answer, Execution, json[where] if where else json, where)
+    _check_same(answer, f"{where}.id".removeprefix("."), execution.id, execution_id)
+    return _redacted(answer, execution)
+
+
+def parse_page(answer: Answer) -> ExecutionPage:
+    """Read all: `{"data": [execution], "pagination": {...}}`."""
+    page = _structure(answer, ExecutionPage, _object(answer), "")
+    return attrs.evolve(page, data=tuple(_redacted(answer, one) for one in page.data))
+
+
+def parse_token(answer: Answer) -> AccessToken:
+    """Token: `{"access_token": TOKEN}`."""
+    text = _structure(answer, str, _member(answer, "access_token"), "access_token")
+    answer.redactor.add(text)
+    try:
+        return AccessToken(text)
+    except ValueError:
+        pass
+    raise _invalid(answer, "expected a token, which is ASCII without spaces", "access_token")
+
+
+def parse_revoked(answer: Answer) -> None:
+    """Revoke: `{"message": "success"}`."""
+    _structure(answer, str, _member(answer, "message"), "message")
+
+
+def is_refusal(answer: Answer) -> bool:
+    """Whether the answer to a request shows that it was not acted on."""
+    return (300 <= answer.status < 500 and answer.status not in _UNCLEAR) or answer.status == 503
+
+
+def retry_after(answer: Answer) -> float | None:
+    """`Retry-After`, in seconds or as an HTTP date: seconds from now; `None` if there is none."""
+    value = answer.headers.get("Retry-After", "").strip()
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", value):
+        return float(value)
+    date = _http_date(value)
+    if date is None:
+        return None
+    # Measured on the server's own clock where it shows it: ours may be off.
+    return max(0.0, (date - (server_time(answer) or datetime.now(UTC))).total_seconds())
+
+
+def server_time(answer: Answer) -> datetime | None:
+    """`Date`: the server's clock when it answered, in whole seconds; `None` if it does not tell."""
+    return _http_date(answer.headers.get("Date", ""))
+
+
+def _http_date(value: str) -> datetime | None:
+    try:
+        date = parsedate_to_datetime(value)
+    except (ValueError, OverflowError):
+        return None
+    return date if date.tzinfo is not None else date.replace(tzinfo=UTC)
+
+
+def _object(answer: Answer) -> dict[str, Any]:
+    json = _json(answer)
+    if not isinstance(json, dict):
+        raise _invalid(answer, "expected a JSON object")
+    return json
+
+
+def _member(answer: Answer, name: str) -> object:
+    json = _object(answer)
+    if name not in json:
+        raise _invalid(answer, "is missing", name)
+    return json[name]
+
+
+def _json(answer: Answer) -> object:
+    _raise_for_status(answer)
+    if not answer.complete:
+        raise _invalid(answer, f"the body is over the limit; {len(answer.body)} bytes were read")
+    try:
+        return orjson.loads(answer.body)
+    except orjson.JSONDecodeError as error:
+        problem = f"expected JSON: {error.msg} (line {error.lineno}, column {error.colno})"
+    raise _invalid(answer, problem)
+
+
+def _structure(answer: Answer, shape: type[T], json: object, where: str) -> T:
+    try:
+        return structure(json, shape, where)
+    except InvalidResponseError as error:
+        invalid = _invalid(answer, error.problem, error.where)
+    raise invalid
+
+
+def _check_same(answer: Answer, where: str, found: str, asked: str) -> None:
+    if found != asked:
+        raise _invalid(answer, f"expected the one that was asked for, {asked!r}", where)
+
+
+def _redacted(answer: Answer, execution: Execution) -> Execution:
+    # The one free text in an execution; it ends in the messages of exceptions.
+    if execution.error is None:
+        return execution
+    message = answer.redactor.blank(execution.error.message)
+    if message == execution.error.message:
+        return execution
+    return attrs.evolve(execution, error=attrs.evolve(execution.error, message=message))
+
+
+def _invalid(answer: Answer, problem: str, where: str = "") -> InvalidResponseError:
+    return InvalidResponseError(
+        problem,
+        where=where,
+        method=answer.request.method,
+        path=answer.request.path,
+        status=answer.status,
+        body=answer.excerpt(),
+    )
+
+
+def _raise_for_status(answer: Answer) -> None:
+    if 200 <= answer.status < 300:
+        return
+    if answer.status < 400:
+        location = answer.redactor.excerpt(answer.headers.get("Location", "nowhere"), _MAX_MESSAGE)
+        raise _invalid(
+            answer, f"a redirect, to {location}, is not followed; check the client's base_url"
+        )
+    base = ServerError if answer.status >= 500 else APIError
+    raise _ERRORS.get(answer.status, base)(
+        _message(answer),
+        status=answer.status,
+        method=answer.request.method,
+        path=answer.request.path,
+        body=answer.excerpt(),
+        request_id=_request_id(answer),
+        retry_after=retry_after(answer),
+    )
+
+
+def _message(answer: Answer) -> str:
+    try:
+        text = "; ".join(_message_texts(orjson.loads(answer.body)))
+    except orjson.JSONDecodeError:
+        text = answer.excerpt(_MAX_MESSAGE)
+    return " ".join(answer.redactor.excerpt(text, _MAX_MESSAGE).split())
+
+
+def _message_texts(json: object) -> Iterator[str]:
+    match json:
+        case str():
+            yield json
+        case list():
+            for item in json:
+                yield from _message_texts(item)
+        case {"message": message} if message:
+            yield from _message_texts(message)
+        case {"error": error}:
+            yield from _message_texts(error)
+
+
+def _request_id(answer: Answer) -> str | None:
+    for name in _REQUEST_ID_HEADERS:
+        if value := answer.headers.get(name):
+            return answer.redactor.excerpt(value, 200)
+    return None

@@ -1,0 +1,49 @@
+"""How often, and after how long, a request may be sent again."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import backoff
+from attrs import Attribute, field, frozen
+
+from nuvo_async import arguments
+
+__all__ = ["RetryPolicy"]
+
+
+def _finite(_: Any, attribute: "Attribute[Any]", value: object) -> None:
+    arguments.number(attribute.name, value)
+
+
+def _at_least_one(_: Any, attribute: "Attribute[Any]", value: object) -> None:
+    arguments.integer(attribute.name, value, minimum=1)
+
+
+@frozen(kw_only=True)
+class RetryPolicy:
+    """How a call that got no answer, or a refusal that passes, is tried again. Times are seconds.
+
+    `max_attempts` counts the first attempt, so 1 means no retry. The delay before retry n is
+    random between 0 and `base_delay` x 2**n, at most `max_delay` (full jitter). A `Retry-After`
+    of the server is obeyed instead, up to `max_retry_after`; beyond it the call fails at once.
+
+    Raises `ValueError` for a figure that is negative or not finite, for `max_attempts` below 1,
+    and for a `max_delay` below `base_delay`.
+    """
+
+    max_attempts: int = field(default=4, validator=_at_least_one)
+    base_delay: float = field(default=0.5, validator=_finite)
+    max_delay: float = field(default=20.0, validator=_finite)
+    max_retry_after: float = field(default=60.0, validator=_finite)
+
+    def __attrs_post_init__(self) -> None:
+        if self.max_delay < self.base_delay:
+            raise ValueError(
+                f"max_delay ({self.max_delay}) must not be below base_delay ({self.base_delay})"
+            )
+
+    def delays(self) -> Iterator[float]:
+        """Yield the delay before each retry of one call, where the server named none."""
+        longest = backoff.expo(factor=self.base_delay, max_value=self.max_delay)
+        next(longest)  # backoff's generators yield nothing first, to be sent to.
+        return map(backoff.full_jitter, longest)

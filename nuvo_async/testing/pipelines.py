@@ -1,0 +1,144 @@
+"""Scripted pipelines, and the executions that they start, as they are at a moment in time."""
+
+import secrets
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from attrs import define, field, frozen
+
+__all__ = ["Pipeline", "Store", "timestamp"]
+
+
+@frozen(kw_only=True)
+class Pipeline:
+    """What each run of a pipeline does. Times are seconds."""
+
+    id: str
+    duration: float
+    files: int
+    error: str | None
+    message: str
+    fixed_after: float | None
+    rows: int
+    columns: int
+    error_cells: int
+
+    def figures(self) -> dict[str, int]:
+        """The `data` of a run that has ended."""
+        return {
+            "total_rows": self.rows,
+            "total_cells": self.rows * self.columns,
+            "total_error_cells": self.error_cells,
+            "total_error_rows": min(self.rows, self.error_cells),
+        }
+
+
+@define(kw_only=True)
+class _Execution:
+    id: str
+    pipeline: Pipeline
+    trigger_type: str
+    actor: dict[str, str] | None
+    created: float
+    configuration: str
+
+    def runs(self, now: float) -> list[tuple[str, float, float, str]]:
+        """The runs begun by now, each as its type, start, end and outcome."""
+        plan, start = self.pipeline, self.created
+        outcome = "FAILED" if plan.error else "SUCCESSFUL"
+        runs = [("CREATE", start, start + plan.duration, outcome)]
+        if plan.error and plan.fixed_after is not None:
+            start += plan.duration + plan.fixed_after
+            runs.append(("FIX", start, start + plan.duration, "SUCCESSFUL"))
+        return [run for run in runs if run[1] <= now or run[0] == "CREATE"]
+
+
+@define
+class Store:
+    """All pipelines and executions of one server. Whatever is read is computed for that moment."""
+
+    clock: Callable[[], float]
+    pipelines: dict[str, Pipeline] = field(factory=dict)
+    _executions: dict[str, _Execution] = field(factory=dict)
+    _epoch: datetime = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._epoch = datetime.now(UTC) - timedelta(seconds=self.clock())
+
+    def start(
+        self, pipeline: Pipeline, *, trigger_type: str, actor: dict[str, str] | None
+    ) -> list[str]:
+        """Start one execution for each file of the pipeline, and return their ids."""
+        now = self.clock()
+        ids = []
+        for _ in range(pipeline.files):
+            execution = _Execution(
+                id=secrets.token_hex(12),
+                pipeline=pipeline,
+                trigger_type=trigger_type,
+                actor=actor,
+                created=now,
+                configuration=f"configuration-of-{pipeline.id}",
+            )
+            self._executions[execution.id] = execution
+            ids.append(execution.id)
+        return ids
+
+    def read(self, execution_id: str) -> dict[str, Any] | None:
+        """One execution as Read by ID shows it now."""
+        execution = self._executions.get(execution_id)
+        return None if execution is None else self._json(execution, self.clock())
+
+    def read_all(self, *, age: float = 0.0) -> list[dict[str, Any]]:
+        """All executions as Read by ID showed them so many seconds ago, oldest first."""
+        moment = self.clock() - age
+        return [
+            self._json(execution, moment)
+            for execution in self._executions.values()
+            if execution.created <= moment
+        ]
+
+    def _json(self, execution: _Execution, now: float) -> dict[str, Any]:
+        plan = execution.pipeline
+        runs = execution.runs(now)
+        _, start, end, outcome = runs[-1]
+        status = outcome if end <= now else "PROCESSING"
+        updated = end if end <= now else start
+        json: dict[str, Any] = {
+            "id": execution.id,
+            "pipeline": plan.id,
+            "status": status,
+            "trigger_type": execution.trigger_type,
+            "configuration": execution.configuration,
+            "created_at": self._date(execution.created),
+            "created_by": execution.actor,
+            "updated_at": self._date(updated),
+            "updated_by": execution.actor,
+            "logs": [self._run_json(plan, run, now) for run in runs],
+        }
+        if status == "FAILED":
+            json["error"] = {"message": plan.message, "type": plan.error}
+        return json
+
+    def _run_json(
+        self, plan: Pipeline, run: tuple[str, float, float, str], now: float
+    ) -> dict[str, Any]:
+        kind, start, end, outcome = run
+        if end > now:
+            return {"status": "PROCESSING", "started_on": self._date(start), "type": kind}
+        return {
+            "status": outcome,
+            "started_on": self._date(start),
+            "type": kind,
+            "duration": round((end - start) * 1000),
+            "data": plan.figures(),
+        }
+
+    def _date(self, moment: float) -> str:
+        return timestamp(self._epoch + timedelta(seconds=moment))
+
+
+def timestamp(moment: datetime) -> str:
+    """Write a date as JavaScript does."""
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"

@@ -1,0 +1,199 @@
+"""Sends one request over aiohttp, once, and safely. The only file that knows `ClientSession`."""
+
+import asyncio
+import ipaddress
+import logging
+from datetime import UTC, datetime
+
+import aiohttp
+from yarl import URL
+
+from nuvo_async.credentials import AccessToken
+from nuvo_async.errors import (
+    ClientClosedError,
+    ConfigurationError,
+    RequestTimeoutError,
+    TransportError,
+)
+from nuvo_async.lifetime import Lifetime
+from nuvo_async.protocol import Answer, Request
+from nuvo_async.redaction import Redactor
+from nuvo_async.version import __version__
+
+__all__ = ["Transport", "checked_base_url"]
+
+_log = logging.getLogger("nuvo_async")
+
+
+def checked_base_url(base_url: str | URL) -> URL:
+    """Return the URL with its trailing slash; `ConfigurationError` if it will not do."""
+    if not isinstance(base_url, str | URL):
+        raise TypeError(f"base_url must be a string or a URL, not {type(base_url).__name__}")
+    try:
+        url = URL(base_url)
+        host = url.host
+    except ValueError as error:
+        raise ConfigurationError(f"base_url is not a URL: {error}") from None
+    if url.scheme not in {"http", "https"} or not host:
+        raise ConfigurationError("base_url must have the form https://HOST/dp/api/v1/")
+    if url.user is not None or url.password is not None:
+        raise ConfigurationError("base_url must not hold a user or password, which logs would show")
+    if url.raw_query_string or url.raw_fragment:
+        raise ConfigurationError("base_url must not have a query or fragment")
+    if url.scheme == "http" and not _is_loopback(host):
+        raise ConfigurationError(
+            f"base_url must be https: http would send the credentials to {host} in clear text"
+        )
+    return url if url.raw_path.endswith("/") else url.with_path(f"{url.raw_path}/", encoded=True)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+class Transport:
+    """One `ClientSession`: made when needed and closed with the client, or the caller's own."""
+
+    def __init__(
+        self,
+        base_url: URL,
+        *,
+        session: aiohttp.ClientSession | None,
+        request_timeout: float,
+        max_body_size: int,
+        lifetime: Lifetime,
+        redactor: Redactor,
+    ) -> None:
+        self._base_url = str(base_url)
+        self._session = session
+        self._owned = session is None
+        self._request_timeout = request_timeout
+        self._max_body_size = max_body_size
+        self._lifetime = lifetime
+        self._redactor = redactor
+        # A connection that hangs in the making must end a little before the whole attempt does,
+        # to be told apart from an answer that does not come: only then is it known that the
+        # server received nothing. The threshold keeps aiohttp from rounding times up to seconds.
+        self._timeout = aiohttp.ClientTimeout(
+            total=request_timeout,
+            connect=request_timeout - min(0.1 * request_timeout, 1.0),
+            ceil_threshold=float("inf"),
+        )
+
+    async def send(self, request: Request, token: AccessToken | None) -> Answer:
+        """Send a request once. Raises `TransportError` if no complete answer comes in time."""
+        session = self._open_session()
+        sent_at = datetime.now(UTC)
+        url = self._base_url + request.path + ("?" if request.query else "") + request.query
+        _log.debug("%s %s%s", request.method, request.path, " (query)" if request.query else "")
+        try:
+            async with session.request(
+                request.method,
+                URL(url, encoded=True),
+                data=request.body,
+                headers=_headers(request, token),
+                allow_redirects=False,
+                raise_for_status=False,
+                auto_decompress=True,
+                timeout=self._timeout,
+            ) as response:
+                body, complete = await self._read(response)
+                _log.debug("%s %s: %d", request.method, request.path, response.status)
+                return Answer(
+                    request,
+                    status=response.status,
+                    headers=response.headers,
+                    body=body,
+                    complete=complete,
+                    sent_at=sent_at,
+                    redactor=self._redactor,
+                )
+        except asyncio.CancelledError as error:
+            _drop_frames(error)
+            raise
+        except (aiohttp.ClientError, OSError) as error:
+            _drop_frames(error)
+            cause = error
+        trouble = self._trouble(request, cause, sent_at)
+        _log.debug("%s", trouble)
+        # aiohttp's response errors hold the request's headers, and show them in their repr.
+        raise trouble from None if isinstance(cause, aiohttp.ClientResponseError) else cause
+
+    async def close(self) -> None:
+        """Close the session, unless it is the caller's."""
+        if self._owned and self._session is not None:
+            await self._session.close()
+
+    def _open_session(self) -> aiohttp.ClientSession:
+        self._lifetime.check()
+        if self._session is not None and self._session.closed:
+            raise ClientClosedError("the session that the client was given is closed")
+        if self._session is None:
+            # The connector has no limit of its own: the throttle holds back before a request's
+            # time begins to count, so that queueing never ends in a timeout.
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar()
+            )
+        return self._session
+
+    async def _read(self, response: aiohttp.ClientResponse) -> tuple[bytes, bool]:
+        chunks = []
+        room = self._max_body_size
+        async for chunk in response.content.iter_any():
+            chunks.append(chunk[:room])
+            room -= len(chunk)
+            if room < 0:
+                response.close()
+                break
+        return b"".join(chunks), room >= 0
+
+    def _trouble(self, request: Request, cause: Exception, sent_at: datetime) -> TransportError:
+        not_connected = isinstance(
+            cause,
+            aiohttp.ClientConnectorError
+            | aiohttp.ClientConnectorCertificateError
+            | aiohttp.ConnectionTimeoutError
+            | aiohttp.ClientHttpProxyError,
+        )
+        problem = self._redactor.blank(_problem(cause))
+        if isinstance(cause, TimeoutError) and not isinstance(cause, aiohttp.ClientConnectorError):
+            kind: type[TransportError] = RequestTimeoutError
+            problem = f"not within {self._request_timeout:g} s (request_timeout)"
+        else:
+            kind = TransportError
+        return kind(
+            problem,
+            method=request.method,
+            path=request.path,
+            sent_at=None if not_connected else sent_at,
+        )
+
+
+def _drop_frames(error: BaseException) -> None:
+    """Forget aiohttp's frames: their variables hold the token, and some tools show variables."""
+    link: BaseException | None = error
+    while link is not None:
+        link.__traceback__ = None
+        link = link.__cause__ or link.__context__
+
+
+def _problem(cause: Exception) -> str:
+    if isinstance(cause, aiohttp.ClientResponseError):  # Its str() shows the URL of a proxy.
+        return f"{type(cause).__name__}: {cause.status}, {cause.message}"
+    return f"{type(cause).__name__}: {cause}" if str(cause) else type(cause).__name__
+
+
+def _headers(request: Request, token: AccessToken | None) -> dict[str, str]:
+    headers = {
+        "Accept": "application/json",
+        "User-Agent": f"nuvo-async/{__version__}",
+        **request.headers,
+    }
+    if request.body is not None:
+        headers["Content-Type"] = "application/json"
+    if token is not None:
+        headers["Authorization"] = f"Bearer {token.token}"
+    return headers
