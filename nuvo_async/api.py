@@ -29,11 +29,12 @@ class ExecutionAPI:
     async def read(self, execution_id: str) -> Execution:
         """Read by ID."""
         answer = await self._authorizer.send(protocol.read_execution(execution_id))
-        return protocol.parse_execution(answer, execution_id)
+        return protocol.parsed(protocol.parse_execution, answer, execution_id)
 
     async def read_all(self, query: str) -> ExecutionPage:
         """Read all: one page, for a query of `list_query`."""
-        return protocol.parse_page(await self._authorizer.send(protocol.list_executions(query)))
+        answer = await self._authorizer.send(protocol.list_executions(query))
+        return protocol.parsed(protocol.parse_page, answer)
 
     async def create(self, pipeline_id: str) -> list[Execution]:
         """Create. Raises `CreateOutcomeUnknownError` where it may or may not have been received."""
@@ -51,7 +52,7 @@ class ExecutionAPI:
             )
             raise
         try:
-            created = protocol.parse_created(answer, pipeline_id)
+            created = protocol.parsed(protocol.parse_created, answer, pipeline_id)
         except (APIError, InvalidResponseError) as error:
             if protocol.is_refusal(answer):
                 raise
@@ -82,23 +83,30 @@ class ExecutionAPI:
             pipeline_id=pipeline_id, sort={"created_at": "desc"}, limit=_MAX_CANDIDATES
         )
         answer = await self._authorizer.send(protocol.list_executions(query))
-        page = protocol.parse_page(answer)
+        page = protocol.parsed(protocol.parse_page, answer)
         # `created_at` is told by the server's clock, which its `Date` shows in whole seconds. What
         # was cut off there makes the window up to a second too wide, and never too narrow.
         server_time = protocol.server_time(answer)
         ahead = server_time - datetime.now(UTC) if server_time else _NO_CLOCK_SHOWN
+        earliest = _shifted(sent_at, ahead)
         return [
             execution
             for execution in page.data
             if execution.pipeline == pipeline_id
             and execution.trigger_type == TriggerType.MANUAL
             and execution.id not in self._created
-            and (execution.created_at is None or _latest(execution.created_at) >= sent_at + ahead)
+            and (execution.created_at is None or _latest(execution.created_at) >= earliest)
         ]
 
 
 def _latest(created_at: datetime) -> datetime:
     """The last instant that a time can mean, given the digits that it is told in."""
-    if created_at.microsecond:
-        return created_at + timedelta(milliseconds=1)
-    return created_at + timedelta(seconds=1)
+    cut_off = timedelta(milliseconds=1) if created_at.microsecond else timedelta(seconds=1)
+    return _shifted(created_at, cut_off)
+
+
+def _shifted(moment: datetime, by: timedelta) -> datetime:
+    try:
+        return moment + by
+    except OverflowError:  # The server may tell any time, also the last one there is.
+        return moment

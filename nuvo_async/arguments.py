@@ -40,10 +40,14 @@ def number(name: str, value: object, *, positive: bool = False) -> float:
     """Check a finite number that is not negative, or not even zero where it must be `positive`."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{name} must be a number, not {type(value).__name__}")
-    if not math.isfinite(value) or value < 0 or (positive and value == 0):
+    try:
+        finite = math.isfinite(value)
+    except OverflowError:  # An integer beyond all floats.
+        finite = False
+    if not finite or value < 0 or (positive and value == 0):
         raise ValueError(
             f"{name} must be a finite number, {'above zero' if positive else 'zero or more'},"
-            f" not {value}"
+            f" not {value if finite else 'infinite'}"
         )
     return value
 

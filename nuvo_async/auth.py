@@ -30,7 +30,7 @@ class Authorizer:
             redactor.add(credentials.token)
         self._unrevoked = self._token
         self._exchanging = asyncio.Lock()
-        self._exchanges = 0
+        self._exchanges = self._renewed = 0
         self._failure: NuvoError | None = None
 
     async def send(self, request: Request) -> Answer:
@@ -51,7 +51,7 @@ class Authorizer:
         if token is None:
             return
         answer = await self._dispatcher.send(protocol.revoke_token(token), token)
-        protocol.parse_revoked(answer)
+        protocol.parsed(protocol.parse_revoked, answer)
         if self._unrevoked is token:
             self._unrevoked = None
             self._token = None if self._key is not None else token
@@ -59,23 +59,24 @@ class Authorizer:
     async def _exchange(self, key: LicenseKey, seen: int) -> AccessToken:
         """Return a newer token than the one that was there after `seen` exchanges.
 
-        One caller at a time exchanges; those who ask for the same meanwhile take its outcome,
-        good or bad. If it is cancelled, the next one takes over.
+        One caller at a time exchanges; those who wait for it meanwhile take its outcome, good or
+        bad. If it is cancelled, the next one takes over.
         """
+        came = self._exchanges
         async with self._exchanging:
-            if self._exchanges > seen:
-                if self._failure is not None:
-                    raise copy.copy(self._failure) from self._failure.__cause__
-                if self._token is not None:
-                    return self._token
+            if self._failure is not None and self._exchanges > came:
+                raise copy.copy(self._failure) from self._failure.__cause__
+            if self._token is not None and self._renewed > seen:
+                return self._token
             try:
                 answer = await self._dispatcher.send(protocol.exchange_license_key(key), None)
-                token = protocol.parse_token(answer)
+                token = protocol.parsed(protocol.parse_token, answer)
             except NuvoError as failure:
-                self._failure = failure
                 self._exchanges += 1
+                self._failure = failure
                 raise
-            self._token = self._unrevoked = token
-            self._failure = None
             self._exchanges += 1
+            self._renewed = self._exchanges
+            self._failure = None
+            self._token = self._unrevoked = token
             return token

@@ -39,8 +39,8 @@ class NuvoClient:
     Args:
         credentials: an access token, as `str` or `AccessToken`, or a `LicenseKey`.
         base_url: where the API is; https, or http to this machine.
-        session: a session of your own (for proxies, TLS, tracing). It is never closed here. By
-            default one is made when first needed, which keeps no cookies.
+        session: a session of your own (for proxies, TLS, tracing). It is never closed here, and
+            its cookie jar is its own. By default one is made when needed, which keeps no cookies.
         request_timeout: for one attempt at a request, from connecting to the last byte.
         retry: how requests that may be sent again are tried again.
         poll: how waits poll, unless they are given a policy of their own.
@@ -65,11 +65,11 @@ class NuvoClient:
         max_concurrency: int = 100,
         max_body_size: int = 64 * 1024 * 1024,
     ) -> None:
-        arguments.instance("retry", retry, RetryPolicy)
-        self._poll = arguments.instance("poll", poll, PollPolicy)
         if isinstance(credentials, str):
             credentials = AccessToken(credentials)
         arguments.instance("credentials", credentials, AccessToken, LicenseKey)
+        arguments.instance("retry", retry, RetryPolicy)
+        self._poll = arguments.instance("poll", poll, PollPolicy)
         self._lifetime = Lifetime()
         redactor = Redactor()
         self._transport = Transport(
@@ -95,8 +95,8 @@ class NuvoClient:
         `NUVO_IDENTIFIER_TYPE`, `USER` or `SUB_ORG`, where it is no user); and `NUVO_BASE_URL`.
         Raises `ConfigurationError`, which names what is missing or wrong.
         """
-        if base_url := environ.get("NUVO_BASE_URL"):
-            options.setdefault("base_url", base_url)
+        if "base_url" not in options and (base_url := environ.get("NUVO_BASE_URL")):
+            options["base_url"] = checked_base_url(base_url, "NUVO_BASE_URL")
         return cls(credentials_from_env(environ), **options)
 
     async def __aenter__(self) -> Self:
@@ -207,18 +207,20 @@ class NuvoClient:
         arguments.integer("page_size", page_size, minimum=1)
         if max_items is not None:
             arguments.integer("max_items", max_items, minimum=0)
-        query: dict[str, Any] = {
-            "pipeline_id": pipeline_id,
-            "status": status,
-            "trigger_type": trigger_type,
-            "filters": filters,
-            "sort": sort,
-            "options": options,
-        }
-        list_query(**query)  # To refuse it now, and not at the first step of the iterator.
+        # Written now, to refuse it now, and whatever becomes of the caller's mappings.
+        query = list_query(
+            pipeline_id=pipeline_id,
+            status=status,
+            trigger_type=trigger_type,
+            filters=filters,
+            sort=sort,
+            options=options,
+        )
 
         async def read_page(limit: int, offset: int) -> ExecutionPage:
-            return await self.list_executions(**query, limit=limit, offset=offset)
+            page = list_query(limit=limit, offset=offset)
+            async with self._lifetime.inside():
+                return await self._api.read_all(f"{query}&{page}" if query else page)
 
         return iterate(read_page, page_size=page_size, max_items=max_items)
 
@@ -241,7 +243,8 @@ class NuvoClient:
         Args:
             execution: an execution, or its id.
             raise_on_failure: raise for a FAILED one; otherwise it is returned like any other.
-            timeout: for the whole wait, requests and retries included; `None` is no limit.
+            timeout: for the whole wait, requests and retries included; `None` is no limit, and
+                with 0 no answer can come in time.
             poll: how to poll, if not as the client does.
             with_logs: return `logs` and `configuration`. If they are not needed, `False` allows
                 the word of a listing, which has neither.

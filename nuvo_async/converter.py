@@ -16,7 +16,14 @@ from cattrs.gen import make_dict_structure_fn, override
 from nuvo_async import dates
 from nuvo_async.errors import InvalidResponseError
 from nuvo_async.executions import Execution
-from nuvo_async.models import ActorType, ErrorType, ExecutionStatus, RunType, TriggerType
+from nuvo_async.models import (
+    ActorType,
+    ErrorType,
+    ExecutionRun,
+    ExecutionStatus,
+    RunType,
+    TriggerType,
+)
 
 __all__ = ["structure", "structure_execution", "unstructure"]
 
@@ -74,9 +81,16 @@ def _expected(what: str, obj: object) -> TypeError:
 
 
 def _string(obj: object, _: object) -> str:
-    if type(obj) is not str:
+    if not isinstance(obj, str):
         raise _expected("a string", obj)
     return obj
+
+
+def _identifier(obj: object, _: object) -> str:
+    text = _string(obj, str)
+    if not text.strip():
+        raise TypeError("expected an id, got a blank string")
+    return text
 
 
 def _integer(obj: object, _: object) -> int:
@@ -120,7 +134,7 @@ def _checked(kind: type, what: str, hook: Callable[[Any, Any], Any]) -> Callable
     """Let a hook of cattrs see what it is meant for alone: it would iterate over a string, too."""
 
     def structure_checked(obj: object, cls: Any) -> Any:
-        if type(obj) is not kind:
+        if not isinstance(obj, kind):
             raise _expected(what, obj)
         return hook(obj, cls)
 
@@ -134,8 +148,18 @@ def _make_converter(*, detailed: bool) -> Converter:
         return _checked(dict, "an object", make_dict_structure_fn(cls, converter))
 
     def execution_hook(cls: type[Any]) -> Callable[[Any, Any], Any]:
-        nullable = override(struct_hook=_nullable)
-        return _checked(dict, "an object", make_dict_structure_fn(cls, converter, logs=nullable))
+        hook = make_dict_structure_fn(
+            cls,
+            converter,
+            id=override(struct_hook=_identifier),
+            logs=override(struct_hook=_nullable),
+        )
+        return _checked(dict, "an object", hook)
+
+    def run_hook(cls: type[Any]) -> Callable[[Any, Any], Any]:
+        hook = make_dict_structure_fn(cls, converter)
+        absent = {"data": None, "duration": None}
+        return _checked(dict, "an object", lambda obj, _: hook({**absent, **obj}, cls))
 
     def tuple_hook(cls: Any) -> Callable[[Any, Any], Any]:
         return _checked(list, "an array", homogenous_tuple_structure_factory(cls, converter))
@@ -153,6 +177,7 @@ def _make_converter(*, detailed: bool) -> Converter:
     converter.register_structure_hook_factory(is_sequence, tuple_hook)
     converter.register_structure_hook_factory(attrs.has, model_hook)
     converter.register_structure_hook_factory(lambda cls: cls is Execution, execution_hook)
+    converter.register_structure_hook_factory(lambda cls: cls is ExecutionRun, run_hook)
     converter.register_unstructure_hook(datetime, dates.to_text)
     converter.register_unstructure_hook(timedelta, _milliseconds)
     return converter

@@ -130,11 +130,12 @@ class _Show:
 
     def summary(self) -> Table:
         """Draw the table of what became of each execution."""
-        table = Table(title="Pipelines, as they ended", title_justify="left")
-        for heading in ("pipeline", "execution", "outcome", "error"):
-            table.add_column(heading, overflow="fold")
-        for heading in ("rows", "err. cells", "seconds"):
-            table.add_column(heading, justify="right")
+        table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
+        for heading in ("pipeline", "execution", "outcome"):
+            table.add_column(heading, no_wrap=True)
+        table.add_column("error", overflow="fold")
+        for heading in ("rows", "error\ncells", "time"):
+            table.add_column(heading, justify="right", no_wrap=True)
         wide = self.console.width >= _WIDE
         for pipeline, executions in sorted(self.executions.items()):
             for execution in executions:
@@ -158,7 +159,7 @@ def _status(execution: Execution) -> Text:
 
 
 def _figures(execution: Execution) -> tuple[str, str, str, str]:
-    error = "" if execution.error is None else f"{execution.error.type}: {execution.error.message}"
+    error = "" if execution.error is None else f"{execution.error.type}\n{execution.error.message}"
     run = execution.latest_run
     data = run.data if run else None
     duration = run.duration if run else None
@@ -166,7 +167,7 @@ def _figures(execution: Execution) -> tuple[str, str, str, str]:
         error,
         "" if data is None else f"{data.total_rows:,}",
         "" if data is None else f"{data.total_error_cells:,}",
-        "" if duration is None else f"{duration.total_seconds():.1f}",
+        "" if duration is None else f"{duration.total_seconds():.1f} s",
     )
 
 

@@ -54,22 +54,18 @@ class Dispatcher:
         self, request: Request, token: AccessToken | None
     ) -> Answer | TransportError:
         async with self._throttle.slot():
-            try:
-                return await self._transport.send(request, token)
-            except TransportError as trouble:
-                return trouble
+            return await self._transport.send(request, token)
 
     def _delay(self, outcome: Answer | TransportError, backoff: float) -> float | None:
         """Decide how long to wait; `None` if the server wants longer than the policy allows."""
         if isinstance(outcome, TransportError):
             return backoff
         wanted = protocol.retry_after(outcome)
-        if wanted is not None and wanted > self._retry.max_retry_after:
-            return None
-        delay = wanted or backoff
+        too_long = wanted is not None and wanted > self._retry.max_retry_after
+        delay = backoff if too_long else wanted or backoff
         if outcome.status == 429 or (outcome.status == 503 and wanted):
             self._throttle.pause(delay)
-        return delay
+        return None if too_long else delay
 
 
 def _may_pass(request: Request, outcome: Answer | TransportError) -> bool:

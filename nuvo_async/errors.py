@@ -70,6 +70,8 @@ def _restore(cls: type[NuvoError], args: tuple[Any, ...], state: dict[str, Any])
     error = cls.__new__(cls, *args)
     error.args = args
     error.__dict__.update(state)
+    if "__notes__" in state:  # A note on the copy must not show on the original.
+        error.__notes__ = list(state["__notes__"])
     return error
 
 

@@ -43,12 +43,16 @@ class Lifetime:
                     yield
                 finally:
                     del self._inside[block]
-        except TimeoutError:
+        except TimeoutError as error:
             if not block.expired():
                 raise
+            closed = ClientClosedError("the client was closed while the call was under way")
+            # They name what goes on remotely.
+            for note in getattr(error.__cause__, "__notes__", ()):
+                closed.add_note(note)
         else:
             return
-        raise ClientClosedError("the client was closed while the call was under way")
+        raise closed
 
     def end(self, *, own: bool) -> None:
         """End the blocks of the current task (`own`), or those of all the others."""

@@ -113,10 +113,10 @@ class ExecutionRun:
     """
 
     status: ExecutionStatus
+    data: RunData | None
+    duration: timedelta | None
     started_on: datetime
     type: RunType
-    data: RunData | None = None
-    duration: timedelta | None = None
 
 
 @frozen

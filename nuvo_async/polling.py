@@ -5,7 +5,7 @@ import inspect
 import logging
 import random
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from attrs import Attribute, define, field, frozen
@@ -63,7 +63,11 @@ class PollPolicy:
 
 @define
 class Wait:
-    """One wait for one execution: what was asked for, and what it has met so far."""
+    """One wait for one execution: what was asked for, and what it has met so far.
+
+    `trouble` is what the last reading met, `unread_since` when the first of those asked that
+    brought nothing.
+    """
 
     execution_id: str
     policy: PollPolicy
@@ -71,12 +75,17 @@ class Wait:
     on_poll: Callable[[Execution], object] | None = None
     last: Execution | None = None
     trouble: NuvoError | None = None
-    trouble_since: datetime | None = None
+    unread_since: datetime | None = None
+
+    def limit_outage(self, clock: asyncio.Timeout, unread_from: float, *, armed: bool) -> None:
+        """Let the clock end a wait without a timeout when nothing was read for `max_outage`."""
+        if self.timeout is None:
+            clock.reschedule(unread_from + self.policy.max_outage if armed else None)
 
     def ended_by_clock(self) -> NuvoError:
         """Say how the wait ends when its time is over."""
-        if self.timeout is None and self.trouble_since is not None:
-            return WaitOutageError(self.execution_id, last=self.last, since=self.trouble_since)
+        if self.timeout is None and self.unread_since is not None:
+            return WaitOutageError(self.execution_id, last=self.last, since=self.unread_since)
         return WaitTimeoutError(self.timeout or 0, pending={self.execution_id: self.last})
 
 
@@ -105,37 +114,30 @@ class Poller:
 
     async def _poll_until_finished(self, wait: Wait, clock: asyncio.Timeout) -> Execution:
         loop = asyncio.get_running_loop()
-        started = loop.time()
+        started = unread_from = loop.time()
         while True:
-            asked_at = loop.time()
+            if wait.unread_since is None:
+                wait.unread_since, unread_from = datetime.now(UTC), loop.time()
+                # With no outage allowed at all, trouble ends the wait, but not the asking.
+                wait.limit_outage(clock, unread_from, armed=wait.policy.max_outage > 0)
             try:
                 execution = await self._api.read(wait.execution_id)
             except NuvoError as trouble:
-                now = loop.time()
-                if not _passes(trouble, in_grace=now - started < wait.policy.not_found_grace):
+                in_grace = loop.time() - started < wait.policy.not_found_grace
+                if not _passes(trouble, in_grace=in_grace):
                     raise
-                self._note_trouble(wait, trouble, clock, asked_at)
+                _log.info("waiting for execution %s goes on: %s", wait.execution_id, trouble)
+                wait.trouble = trouble
+                wait.limit_outage(clock, unread_from, armed=True)
             else:
-                await self._note_state(wait, execution, clock)
+                wait.trouble = wait.unread_since = None
+                wait.limit_outage(clock, unread_from, armed=False)
+                await self._tell(wait, execution)
                 if execution.is_finished:
                     return execution
-            await asyncio.sleep(self._delay(wait, loop.time() - started))
+            await asyncio.sleep(_delay(wait, loop.time() - started))
 
-    def _note_trouble(
-        self, wait: Wait, trouble: NuvoError, clock: asyncio.Timeout, asked_at: float
-    ) -> None:
-        _log.info("waiting for execution %s goes on after: %s", wait.execution_id, trouble)
-        if wait.trouble is None:
-            lasted = asyncio.get_running_loop().time() - asked_at
-            wait.trouble_since = datetime.now(UTC) - timedelta(seconds=lasted)
-            if wait.timeout is None:
-                clock.reschedule(asked_at + wait.policy.max_outage)
-        wait.trouble = trouble
-
-    async def _note_state(self, wait: Wait, execution: Execution, clock: asyncio.Timeout) -> None:
-        if wait.trouble is not None and wait.timeout is None:
-            clock.reschedule(None)
-        wait.trouble = wait.trouble_since = None
+    async def _tell(self, wait: Wait, execution: Execution) -> None:
         wait.last = execution
         status = execution.status
         if not status.is_known and status not in self._unknown_statuses:
@@ -146,17 +148,18 @@ class Poller:
             if inspect.isawaitable(result):
                 await result
 
-    def _delay(self, wait: Wait, waited: float) -> float:
-        delay = wait.policy.delay(waited)
-        if isinstance(wait.trouble, APIError) and wait.trouble.retry_after is not None:
-            return max(delay, wait.trouble.retry_after)
-        return delay
+
+def _delay(wait: Wait, waited: float) -> float:
+    delay = wait.policy.delay(waited)
+    wanted = wait.trouble.retry_after if isinstance(wait.trouble, APIError) else None
+    # An absurd `Retry-After` must not put an end to polling.
+    return max(delay, min(wanted or 0, wait.policy.max_interval))
 
 
 def _passes(trouble: NuvoError, *, in_grace: bool) -> bool:
     """Whether a wait that has time left goes on after it."""
-    if isinstance(trouble, NotFoundError):
-        return in_grace
+    if isinstance(trouble, NotFoundError):  # Of the execution, and not of the token's endpoint.
+        return in_grace and trouble.path.startswith("execution/")
     if isinstance(trouble, APIError):
         return trouble.status in {408, 429} or trouble.status >= 500
     return isinstance(trouble, TransportError)

@@ -4,7 +4,7 @@ Nothing here does I/O, so all of it can be read, and tested, without an event lo
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
@@ -24,6 +24,7 @@ from nuvo_async.errors import (
     ConflictError,
     InvalidResponseError,
     NotFoundError,
+    NuvoError,
     PermissionDeniedError,
     RateLimitError,
     ServerError,
@@ -43,6 +44,7 @@ __all__ = [
     "parse_page",
     "parse_revoked",
     "parse_token",
+    "parsed",
     "read_execution",
     "retry_after",
     "revoke_token",
@@ -63,6 +65,7 @@ _ERRORS: Mapping[int, type[APIError]] = {
 _REQUEST_ID_HEADERS = ("X-Request-ID", "X-Correlation-ID", "x-amzn-RequestId", "X-Amzn-Trace-Id")
 _MAX_MESSAGE = 500
 _MAX_BODY = 2000
+_MAX_DEPTH = 4
 # What a gateway answers when it does not know whether the service behind it acted. 303 points at
 # the outcome of an action that was carried out.
 _UNCLEAR = {303, 408}
@@ -72,7 +75,8 @@ _UNCLEAR = {303, 408}
 class Request:
     """What to send. `path` and `query` are relative to the base URL and already quoted.
 
-    `repeatable` tells that sending it twice does no more than sending it once.
+    `repeatable` tells that sending it twice does no more than sending it once; `answer_is_secret`
+    that what comes back must not be shown.
     """
 
     method: str
@@ -81,6 +85,7 @@ class Request:
     body: bytes | None = field(default=None, repr=False)
     headers: Mapping[str, str] = field(factory=dict, repr=False)
     repeatable: bool = True
+    answer_is_secret: bool = False
 
 
 @frozen
@@ -97,8 +102,16 @@ class Answer:
 
     def excerpt(self, length: int = _MAX_BODY) -> str:
         """The start of the body, fit to be shown."""
+        if self.request.answer_is_secret and self.status < 400:
+            return ""
         most = 4 * (length + self.redactor.longest)  # A character takes up to four bytes.
-        return self.redactor.excerpt(self.body[:most].decode("utf-8", errors="replace"), length)
+        text = self.body[:most].decode("utf-8", errors="replace").replace("\0", "")
+        return self.redactor.excerpt(text, length, cut=not self.complete or len(self.body) > most)
+
+    def header(self, name: str, length: int = 200) -> str:
+        """A header's value, fit to be shown; empty if there is none."""
+        value = self.headers.get(name, "").encode("utf-8", errors="replace").decode()
+        return self.redactor.excerpt(value, length)
 
 
 # ── What to send ──────────────────────────────────────────────────────────────────────────────
@@ -125,7 +138,7 @@ def exchange_license_key(key: LicenseKey) -> Request:
     """Token: `POST auth/access-token`."""
     actor = {"identifier": key.identifier, "type": key.identifier_type.value}
     body = orjson.dumps({"license_key": key.license_key, "auth": actor})
-    return Request("POST", "auth/access-token", body=body)
+    return Request("POST", "auth/access-token", body=body, answer_is_secret=True)
 
 
 def revoke_token(token: AccessToken) -> Request:
@@ -138,6 +151,19 @@ def revoke_token(token: AccessToken) -> Request:
 
 
 # ── What came back ────────────────────────────────────────────────────────────────────────────
+
+
+def parsed(parse: Callable[..., T], answer: Answer, *details: str) -> T:
+    """Parse an answer by one of the functions below.
+
+    What they raise comes without their frames, whose variables hold what the server sent: it may
+    be a secret, and some tools show the variables of a traceback.
+    """
+    try:
+        return parse(answer, *details)
+    except NuvoError as error:
+        trouble = error.with_traceback(None)
+    raise trouble
 
 
 def parse_created(answer: Answer, pipeline_id: str) -> list[Execution]:
@@ -166,11 +192,13 @@ def parse_page(answer: Answer) -> ExecutionPage:
 def parse_token(answer: Answer) -> AccessToken:
     """Token: `{"access_token": TOKEN}`."""
     text = _structure(answer, str, _member(answer, "access_token"), "access_token")
-    answer.redactor.add(text)
     try:
-        return AccessToken(text)
+        token = AccessToken(text)
     except ValueError:
         pass
+    else:
+        answer.redactor.add(text)
+        return token
     raise _invalid(answer, "expected a token, which is ASCII without spaces", "access_token")
 
 
@@ -271,11 +299,14 @@ def _invalid(answer: Answer, problem: str, where: str = "") -> InvalidResponseEr
 def _raise_for_status(answer: Answer) -> None:
     if 200 <= answer.status < 300:
         return
-    if answer.status < 400:
-        location = answer.redactor.excerpt(answer.headers.get("Location", "nowhere"), _MAX_MESSAGE)
+    if 300 <= answer.status < 400:
         raise _invalid(
-            answer, f"a redirect, to {location}, is not followed; check the client's base_url"
+            answer,
+            f"a redirect, to {answer.header('Location') or 'nowhere'}, is not followed;"
+            " check the client's base_url",
         )
+    if answer.status < 400:
+        raise _invalid(answer, "expected an answer, with a status from 200")
     base = ServerError if answer.status >= 500 else APIError
     raise _ERRORS.get(answer.status, base)(
         _message(answer),
@@ -296,21 +327,20 @@ def _message(answer: Answer) -> str:
     return " ".join(answer.redactor.excerpt(text, _MAX_MESSAGE).split())
 
 
-def _message_texts(json: object) -> Iterator[str]:
+def _message_texts(json: object, depth: int = 0) -> Iterator[str]:
     match json:
         case str():
             yield json
+        case _ if depth == _MAX_DEPTH:
+            return
         case list():
             for item in json:
-                yield from _message_texts(item)
+                yield from _message_texts(item, depth + 1)
         case {"message": message} if message:
-            yield from _message_texts(message)
+            yield from _message_texts(message, depth + 1)
         case {"error": error}:
-            yield from _message_texts(error)
+            yield from _message_texts(error, depth + 1)
 
 
 def _request_id(answer: Answer) -> str | None:
-    for name in _REQUEST_ID_HEADERS:
-        if value := answer.headers.get(name):
-            return answer.redactor.excerpt(value, 200)
-    return None
+    return next(filter(None, map(answer.header, _REQUEST_ID_HEADERS)), None)

@@ -16,6 +16,7 @@ from nuvo_async import arguments, dates
 
 __all__ = ["list_query"]
 
+_MAX_DEPTH = 20
 _DIRECTIONS = ("asc", "desc")
 
 
@@ -85,6 +86,8 @@ def _directions(sort: Mapping[str, str] | None) -> Mapping[str, object]:
 
 
 def _flatten(name: str, value: object) -> Iterator[tuple[str, str]]:
+    if name.count("[") > _MAX_DEPTH:
+        raise ValueError(f"{name[:100]}…: nested too deeply, or within itself")
     nested: list[tuple[object, object]]
     if isinstance(value, Mapping):
         nested = [(_key(name, key), item) for key, item in value.items()]

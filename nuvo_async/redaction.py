@@ -1,47 +1,67 @@
 """Keeps secrets out of everything that is shown."""
 
 import html
-import json
-from urllib.parse import quote
+import re
 
 __all__ = ["Redactor"]
 
 BLANK = "[secret]"
+# Anything shorter is a word that texts may hold by chance, and no secret worth the name.
+_SHORTEST = 6
+_LONGEST_FORM = len("\\u0000")
 
 
 class Redactor:
     """Knows every secret of one client, and blanks each in text that a server sent."""
 
     def __init__(self) -> None:
-        self._forms: set[str] = set()
+        self._secrets: set[str] = set()
+        self._pattern = re.compile(r"(?!)")
 
     def add(self, secret: str) -> None:
-        """Blank this secret from now on, in each form that a server might echo it in."""
-        as_json = json.dumps(secret)[1:-1]
-        self._forms |= {
-            secret,
-            as_json,
-            as_json.replace("/", "\\/"),
-            quote(secret, safe=""),
-            html.escape(secret),
-        }
+        """Blank this secret from now on, also where it is escaped for JSON, HTML or a URL."""
+        if len(secret) >= _SHORTEST and secret not in self._secrets:
+            self._secrets.add(secret)
+            longest_first = sorted(self._secrets, key=len, reverse=True)
+            self._pattern = re.compile(
+                "|".join("".join(map(_forms, one)) for one in longest_first), re.IGNORECASE
+            )
 
     def blank(self, text: str) -> str:
         """Replace each secret in the text."""
-        for form in sorted(self._forms, key=len, reverse=True):
-            text = text.replace(form, BLANK)
-        return text
+        return self._pattern.sub(BLANK, text)
 
     @property
     def longest(self) -> int:
-        """The length of the longest form of a secret."""
-        return max(map(len, self._forms), default=0)
+        """The most characters that a secret can take up in a text."""
+        return max(map(len, self._secrets), default=0) * _LONGEST_FORM
 
-    def excerpt(self, text: str, length: int) -> str:
-        """Blank the secrets, then cut the text: never the other way, half a secret is one too."""
+    def excerpt(self, text: str, length: int, *, cut: bool = False) -> str:
+        """Blank the secrets, then shorten the text: half a secret would be one too.
+
+        `cut` tells that the text itself is but the beginning of one.
+        """
         start = text[: length + self.longest]
         blanked = self.blank(start)
-        if len(start) < len(text) and self.longest:
+        if cut or len(start) < len(text):
             # Its end may be the first half of a secret, and came closer if others were blanked.
-            blanked = blanked[: -self.longest]
-        return blanked if len(blanked) <= length else f"{blanked[: length - 1]}…"
+            blanked = blanked[: max(0, len(blanked) - self.longest)]
+        elif len(blanked) <= length:
+            return blanked
+        return f"{blanked[: length - 1]}…"
+
+
+def _forms(character: str) -> str:
+    """The pattern of a character as it is, or escaped for JSON, HTML or a URL."""
+    code = f"{ord(character):04x}"
+    percent = "".join(f"%{byte:02x}" for byte in character.encode())
+    forms = {
+        re.escape(character),
+        rf"\\+{re.escape(character)}",
+        rf"\\+u{code}",
+        percent,
+        re.escape(html.escape(character)),
+        rf"&\#0*{ord(character)};",
+        rf"&\#x0*{code.lstrip('0')};",
+    }
+    return f"(?:{'|'.join(sorted(forms))})"

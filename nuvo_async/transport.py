@@ -3,6 +3,8 @@
 import asyncio
 import ipaddress
 import logging
+import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import aiohttp
@@ -23,28 +25,38 @@ from nuvo_async.version import __version__
 __all__ = ["Transport", "checked_base_url"]
 
 _log = logging.getLogger("nuvo_async")
+_NOT_CONNECTED = (
+    aiohttp.ClientConnectorError,
+    aiohttp.ClientConnectorCertificateError,
+    aiohttp.ClientHttpProxyError,
+    aiohttp.ConnectionTimeoutError,
+    aiohttp.ServerFingerprintMismatch,
+)
 
 
-def checked_base_url(base_url: str | URL) -> URL:
+def checked_base_url(base_url: str | URL, name: str = "base_url") -> URL:
     """Return the URL with its trailing slash; `ConfigurationError` if it will not do."""
     if not isinstance(base_url, str | URL):
-        raise TypeError(f"base_url must be a string or a URL, not {type(base_url).__name__}")
+        raise TypeError(f"{name} must be a string or a URL, not {type(base_url).__name__}")
     try:
         url = URL(base_url)
-        host = url.host
+        host = url.host or ""
+        host.encode("idna")
     except ValueError as error:
-        raise ConfigurationError(f"base_url is not a URL: {error}") from None
+        raise ConfigurationError(f"{name} is not a URL: {error}") from None
+    if re.search(r"[\s%\x00-\x1f]", host) or str(base_url) != str(base_url).strip():
+        raise ConfigurationError(f"{name} must not have blanks or control characters in it")
     if url.scheme not in {"http", "https"} or not host:
-        raise ConfigurationError("base_url must have the form https://HOST/dp/api/v1/")
+        raise ConfigurationError(f"{name} must have the form https://HOST/dp/api/v1/")
     if url.user is not None or url.password is not None:
-        raise ConfigurationError("base_url must not hold a user or password, which logs would show")
+        raise ConfigurationError(f"{name} must not hold a user or password, which logs would show")
     if url.raw_query_string or url.raw_fragment:
-        raise ConfigurationError("base_url must not have a query or fragment")
+        raise ConfigurationError(f"{name} must not have a query or fragment")
     if url.scheme == "http" and not _is_loopback(host):
         raise ConfigurationError(
-            f"base_url must be https: http would send the credentials to {host} in clear text"
+            f"{name} must be https: http would send the credentials to {host} in clear text"
         )
-    return url if url.raw_path.endswith("/") else url.with_path(f"{url.raw_path}/", encoded=True)
+    return url.with_path(f"{url.raw_path.rstrip('/')}/", encoded=True)
 
 
 def _is_loopback(host: str) -> bool:
@@ -83,12 +95,27 @@ class Transport:
             ceil_threshold=float("inf"),
         )
 
-    async def send(self, request: Request, token: AccessToken | None) -> Answer:
-        """Send a request once. Raises `TransportError` if no complete answer comes in time."""
+    async def send(self, request: Request, token: AccessToken | None) -> Answer | TransportError:
+        """Send a request once. Returns trouble instead of raising it, to be looked at first."""
         session = self._open_session()
         sent_at = datetime.now(UTC)
+        try:
+            outcome = await self._exchange(session, request, token, sent_at)
+        except asyncio.CancelledError as error:
+            _drop_frames(error)
+            raise
+        shown = outcome.status if isinstance(outcome, Answer) else outcome
+        _log.debug("%s %s: %s", request.method, request.path, shown)
+        return outcome
+
+    async def _exchange(
+        self,
+        session: aiohttp.ClientSession,
+        request: Request,
+        token: AccessToken | None,
+        sent_at: datetime,
+    ) -> Answer | TransportError:
         url = self._base_url + request.path + ("?" if request.query else "") + request.query
-        _log.debug("%s %s%s", request.method, request.path, " (query)" if request.query else "")
         try:
             async with session.request(
                 request.method,
@@ -101,7 +128,6 @@ class Transport:
                 timeout=self._timeout,
             ) as response:
                 body, complete = await self._read(response)
-                _log.debug("%s %s: %d", request.method, request.path, response.status)
                 return Answer(
                     request,
                     status=response.status,
@@ -111,16 +137,9 @@ class Transport:
                     sent_at=sent_at,
                     redactor=self._redactor,
                 )
-        except asyncio.CancelledError as error:
-            _drop_frames(error)
-            raise
-        except (aiohttp.ClientError, OSError) as error:
-            _drop_frames(error)
-            cause = error
-        trouble = self._trouble(request, cause, sent_at)
-        _log.debug("%s", trouble)
-        # aiohttp's response errors hold the request's headers, and show them in their repr.
-        raise trouble from None if isinstance(cause, aiohttp.ClientResponseError) else cause
+        # ValueError is what aiohttp raises for requests that it finds no way to send.
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            return self._trouble(request, error, sent_at)
 
     async def close(self) -> None:
         """Close the session, unless it is the caller's."""
@@ -151,39 +170,48 @@ class Transport:
         return b"".join(chunks), room >= 0
 
     def _trouble(self, request: Request, cause: Exception, sent_at: datetime) -> TransportError:
-        not_connected = isinstance(
-            cause,
-            aiohttp.ClientConnectorError
-            | aiohttp.ClientConnectorCertificateError
-            | aiohttp.ConnectionTimeoutError
-            | aiohttp.ClientHttpProxyError,
-        )
+        kind: type[TransportError] = TransportError
         problem = self._redactor.blank(_problem(cause))
         if isinstance(cause, TimeoutError) and not isinstance(cause, aiohttp.ClientConnectorError):
-            kind: type[TransportError] = RequestTimeoutError
+            kind = RequestTimeoutError
             problem = f"not within {self._request_timeout:g} s (request_timeout)"
-        else:
-            kind = TransportError
-        return kind(
+        trouble = kind(
             problem,
             method=request.method,
             path=request.path,
-            sent_at=None if not_connected else sent_at,
+            sent_at=None if isinstance(cause, _NOT_CONNECTED) else sent_at,
+        )
+        if not self._shows_secrets(cause):
+            _drop_frames(cause)
+            trouble.__cause__ = cause
+        return trouble
+
+    def _shows_secrets(self, cause: Exception) -> bool:
+        # aiohttp's response errors show the request's headers, others what the server sent.
+        shown = "".join(f"{link}{link!r}" for link in _chain(cause))
+        return (
+            isinstance(cause, aiohttp.ClientResponseError) or self._redactor.blank(shown) != shown
         )
 
 
-def _drop_frames(error: BaseException) -> None:
-    """Forget aiohttp's frames: their variables hold the token, and some tools show variables."""
+def _chain(error: BaseException) -> Iterator[BaseException]:
     link: BaseException | None = error
     while link is not None:
-        link.__traceback__ = None
+        yield link
         link = link.__cause__ or link.__context__
 
 
+def _drop_frames(error: BaseException) -> None:
+    """Forget the frames so far: their variables hold the token, and some tools show variables."""
+    for link in _chain(error):
+        link.__traceback__ = None
+
+
 def _problem(cause: Exception) -> str:
-    if isinstance(cause, aiohttp.ClientResponseError):  # Its str() shows the URL of a proxy.
-        return f"{type(cause).__name__}: {cause.status}, {cause.message}"
-    return f"{type(cause).__name__}: {cause}" if str(cause) else type(cause).__name__
+    # The text of a response error may be what the server sent, cut in the middle of a secret.
+    if isinstance(cause, aiohttp.ClientResponseError) or not str(cause):
+        return type(cause).__name__
+    return f"{type(cause).__name__}: {cause}"
 
 
 def _headers(request: Request, token: AccessToken | None) -> dict[str, str]:

@@ -19,7 +19,11 @@ class BadQueryError(Exception):
 def parse_query(text: str) -> dict[str, Any]:
     """Parse `a[b][c]=d` into nested mappings, and `a[0]=b` into lists."""
     tree: dict[str, Any] = {}
-    for key, value in parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text)):
+    try:
+        pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text))
+    except ValueError as error:
+        raise BadQueryError(str(error)) from None
+    for key, value in pairs:
         match = re.fullmatch(r"([^\[\]]+)((?:\[[^\[\]]*\])*)", key)
         if match is None:
             raise BadQueryError(f"cannot parse the parameter {key!r}")
@@ -48,7 +52,9 @@ def answer_listing(
     parameters = parse_query(query)
     if unknown := parameters.keys() - {"filters", "sort", "pagination", "options"}:
         raise BadQueryError(f"unknown parameters: {', '.join(sorted(unknown))}")
-    matching = [one for one in executions if _matches(one, parameters.get("filters", {}))]
+    filters = _mapping(parameters, "filters")
+    _check_operators(filters)
+    matching = [one for one in executions if _matches(one, filters)]
     # The last key sorts first, since sorting is stable.
     for name, direction in reversed(_mapping(parameters, "sort").items()):
         if direction not in {"asc", "desc"}:
@@ -111,14 +117,21 @@ def _matches(entity: Any, condition: Any) -> bool:
     )
 
 
+def _check_operators(condition: Any) -> None:
+    if isinstance(condition, dict):
+        for name, wanted in condition.items():
+            if name.startswith("$"):
+                if name != "$in" and (name not in _OPERATORS or not isinstance(wanted, str)):
+                    raise BadQueryError(f"unknown operator, or not one value for it: {name}")
+            else:
+                _check_operators(wanted)
+
+
 def _operate(name: str, value: Any, wanted: Any) -> bool:
     if name == "$in":
         options = wanted if isinstance(wanted, list) else [wanted]
         return any(_compare(operator.eq, value, option) for option in options)
-    compare = _OPERATORS.get(name)
-    if compare is None:
-        raise BadQueryError(f"unknown operator {name}")
-    return _compare(compare, value, wanted)
+    return _compare(_OPERATORS[name], value, wanted)
 
 
 _OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
@@ -131,11 +144,9 @@ _OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
 }
 
 
-def _compare(compare: Callable[[Any, Any], bool], value: Any, wanted: Any) -> bool:
+def _compare(compare: Callable[[Any, Any], bool], value: Any, wanted: str) -> bool:
     if value is None:
         return compare is operator.ne
-    if isinstance(wanted, dict | list):
-        raise BadQueryError("an operator takes one value")
     found, asked = _date(str(value)), _date(wanted)
     if found is not None and asked is not None:
         return compare(found, asked)

@@ -1,8 +1,8 @@
 """`NuvoServer`: the Execution API as a real HTTP server on 127.0.0.1."""
 
-import asyncio
 import json
 import secrets
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Literal, Self
 
@@ -82,7 +82,7 @@ class NuvoServer:
         self._count_page = count_page
         self._tokens = {self.access_token}
         self._faults: dict[str, list[_ScriptedFault]] = {call: [] for call in _CALLS}
-        self._store = Store(clock=lambda: asyncio.get_running_loop().time())
+        self._store = Store(clock=time.monotonic)
         self._runner: web.AppRunner | None = None
         self._base_url: str | None = None
 

@@ -1,0 +1,59 @@
+"""The shape of the package: layers, and the names that it exports."""
+
+import importlib
+import inspect
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import nuvo_async
+
+MODULES = [module.name for module in pkgutil.walk_packages(nuvo_async.__path__, "nuvo_async.")]
+
+
+def test_imports_run_one_way(monkeypatch):
+    """The layers are in `pyproject.toml`; import-linter follows every import, those for types too."""
+    from importlinter.cli import lint_imports
+
+    monkeypatch.chdir(Path(__file__).parent.parent)
+    assert lint_imports(no_cache=True) == 0
+
+
+def test_everything_exported_is_there_sorted_and_documented():
+    assert nuvo_async.__all__ == sorted(nuvo_async.__all__, key=str)
+    for name in nuvo_async.__all__:
+        exported = getattr(nuvo_async, name)
+        if inspect.isclass(exported):
+            assert exported.__module__.startswith("nuvo_async."), name
+            assert inspect.getdoc(exported), name
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_module_says_what_it_exports(name):
+    if name.endswith("__main__"):
+        pytest.skip("runs the command when imported as such")
+    module = importlib.import_module(name)
+    assert module.__doc__
+    for exported in getattr(module, "__all__", []):
+        assert hasattr(module, exported)
+
+
+def test_the_package_is_typed():
+    assert (Path(nuvo_async.__file__).parent / "py.typed").exists()
+
+
+def test_the_server_needs_nothing_of_the_client():
+    """Neither hides a misunderstanding of the other."""
+    loaded = "sorted(m for m in sys.modules if m.startswith('nuvo_async.'))"
+    code = (
+        f"import sys; sys.modules['nuvo_async'] = m = type(sys)('nuvo_async');"
+        f" m.__path__ = {nuvo_async.__path__!r}; import nuvo_async.testing; print({loaded})"
+    )
+    output = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    )
+    assert "nuvo_async.client" not in output.stdout
+    assert all("testing" in name for name in eval(output.stdout))

@@ -1,0 +1,217 @@
+"""Tokens: exchanged once for all who need one, renewed after a 401, revoked on request."""
+
+import asyncio
+
+import pytest
+
+from nuvo_async import (
+    AccessToken,
+    ActorType,
+    AuthenticationError,
+    ConfigurationError,
+    LicenseKey,
+    NuvoClient,
+    ServerError,
+)
+from nuvo_async.testing import faults
+from tests.conftest import calls
+
+
+async def test_a_licence_key_is_exchanged_once_for_all_calls(nuvo_server, make_client, license_key):
+    client = make_client(license_key)
+    nuvo_server.add_fault("token", faults.delay(0.1))
+    await asyncio.gather(*(client.list_executions() for _ in range(50)))
+    assert calls(nuvo_server) == ["token"] + ["list"] * 50
+
+
+async def test_a_401_renews_the_token_once_for_all_calls(nuvo_server, make_client, license_key):
+    client = make_client(license_key)
+    await client.list_executions()
+    nuvo_server.expire_tokens()
+    nuvo_server.add_fault("token", faults.delay(0.1))
+    await asyncio.gather(*(client.list_executions() for _ in range(50)))
+    assert calls(nuvo_server).count("token") == 2
+    assert calls(nuvo_server).count("list") == 101
+
+
+async def test_the_same_token_again_is_still_one_renewal(nuvo_server, make_client, license_key):
+    """A server may give the same token for as long as it lives."""
+    client = make_client(license_key)
+    nuvo_server.add_fault("token", faults.body('{"access_token": "same"}'), times=99)
+    results = await asyncio.gather(
+        *(client.list_executions() for _ in range(20)), return_exceptions=True
+    )
+    assert {type(result) for result in results} == {AuthenticationError}
+    assert calls(nuvo_server).count("token") == 2
+
+
+async def test_a_second_401_is_an_authentication_error(nuvo_server, make_client, license_key):
+    client = make_client(license_key)
+    nuvo_server.add_fault("list", faults.status(401), times=2)
+    with pytest.raises(AuthenticationError):
+        await client.list_executions()
+    assert calls(nuvo_server) == ["token", "list", "token", "list"]
+
+
+async def test_an_access_token_cannot_be_renewed(nuvo_server, make_client):
+    client = make_client("wr0ng")
+    with pytest.raises(AuthenticationError, match="check the access token"):
+        await client.list_executions()
+    assert calls(nuvo_server) == ["list"]
+
+
+async def test_a_wrong_licence_key_is_told_once_to_all(nuvo_server, make_client):
+    client = make_client(LicenseKey("wr0ng", nuvo_server.identifier))
+    nuvo_server.add_fault("token", faults.delay(0.1))
+    results = await asyncio.gather(
+        *(client.list_executions() for _ in range(20)), return_exceptions=True
+    )
+    assert {type(result) for result in results} == {AuthenticationError}
+    assert len({id(result) for result in results}) == 20
+    assert calls(nuvo_server) == ["token"]
+    with pytest.raises(AuthenticationError):
+        await client.list_executions()
+    assert calls(nuvo_server) == ["token"] * 2
+
+
+async def test_trouble_with_the_exchange_passes(nuvo_server, make_client, license_key):
+    nuvo_server.add_fault("token", faults.status(503), times=2)
+    await make_client(license_key).list_executions()
+    assert calls(nuvo_server) == ["token"] * 3 + ["list"]
+
+
+async def test_an_exchange_that_failed_is_tried_anew_by_the_next_call(
+    nuvo_server, make_client, license_key
+):
+    client = make_client(license_key)
+    nuvo_server.add_fault("token", faults.status(500), times=4)
+    with pytest.raises(ServerError):
+        await client.list_executions()
+    await client.list_executions()
+
+
+@pytest.mark.parametrize("expired", [False, True], ids=["first exchange", "renewal"])
+async def test_the_next_call_takes_over_from_one_that_was_cancelled(
+    nuvo_server, make_client, license_key, expired
+):
+    client = make_client(license_key)
+    if expired:
+        await client.list_executions()
+        nuvo_server.expire_tokens()
+    nuvo_server.add_fault("token", faults.delay(30))
+    leader = asyncio.create_task(client.list_executions())
+    await asyncio.sleep(0.05)
+    follower = asyncio.create_task(client.list_executions())
+    await asyncio.sleep(0.05)
+    leader.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leader
+    await asyncio.wait_for(follower, 5)
+
+
+async def test_revoke_makes_the_token_worthless(nuvo_server, make_client):
+    client = make_client()
+    await client.revoke_token()
+    await client.revoke_token()
+    assert calls(nuvo_server) == ["revoke"]
+    with pytest.raises(AuthenticationError):
+        await client.list_executions()
+
+
+async def test_revoke_before_the_exchange_sends_nothing(nuvo_server, make_client, license_key):
+    await make_client(license_key).revoke_token()
+    assert nuvo_server.requests == []
+
+
+async def test_a_licence_key_gets_a_new_token_after_revoke(nuvo_server, make_client, license_key):
+    client = make_client(license_key)
+    await client.list_executions()
+    await client.revoke_token()
+    await client.list_executions()
+    await client.revoke_token()
+    assert calls(nuvo_server) == ["token", "list", "revoke", "token", "list", "revoke"]
+
+
+async def test_a_revoke_that_failed_can_be_repeated(nuvo_server, make_client):
+    client = make_client()
+    nuvo_server.add_fault("revoke", faults.status(500))
+    with pytest.raises(ServerError):
+        await client.revoke_token()
+    await client.revoke_token()
+    assert calls(nuvo_server) == ["revoke", "revoke"]
+
+
+@pytest.mark.parametrize("token", ["", " ", "a b", "Bearer abc", "abc\n", "tökén", "a\x00"])
+def test_a_token_that_cannot_be_sent_is_refused_unseen(token):
+    with pytest.raises(ValueError, match="token must") as caught:
+        NuvoClient(token)
+    assert repr(token)[1:-1] not in str(caught.value).replace("'Bearer'", "") or not token.strip()
+
+
+@pytest.mark.parametrize("credentials", [None, 5, b"token", ("a", "b")])
+def test_credentials_of_another_kind_are_refused(credentials):
+    with pytest.raises(TypeError, match="credentials must be"):
+        NuvoClient(credentials)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (("", "user@example.com"), ValueError, "license_key must not be empty"),
+        (("k3y", " "), ValueError, "identifier must not be empty"),
+        ((None, "user@example.com"), TypeError, "license_key must be a string"),
+        (("k3y", "user@example.com", "ADMIN"), ValueError, "must be USER or SUB_ORG"),
+    ],
+)
+def test_a_licence_key_is_checked_when_made(arguments, error, message):
+    with pytest.raises(error, match=message):
+        LicenseKey(*arguments)
+
+
+def test_an_identifier_type_may_be_a_string():
+    assert LicenseKey("k3y", "sub-1", "SUB_ORG").identifier_type is ActorType.SUB_ORG
+
+
+def test_the_repr_of_credentials_shows_no_secret():
+    assert repr(AccessToken("t0ken")) == "AccessToken(token='***')"
+    assert "k3y" not in repr(LicenseKey("k3y", "user@example.com"))
+
+
+async def test_from_env_with_a_token(nuvo_server):
+    environ = {"NUVO_ACCESS_TOKEN": nuvo_server.access_token, "NUVO_BASE_URL": nuvo_server.base_url}
+    async with NuvoClient.from_env(environ) as client:
+        await client.list_executions()
+
+
+async def test_from_env_with_a_licence_key(nuvo_server):
+    environ = {
+        "NUVO_ACCESS_TOKEN": "",
+        "NUVO_LICENSE_KEY": nuvo_server.license_key,
+        "NUVO_IDENTIFIER": nuvo_server.identifier,
+        "NUVO_IDENTIFIER_TYPE": "SUB_ORG",
+    }
+    async with NuvoClient.from_env(environ, base_url=nuvo_server.base_url) as client:
+        await client.list_executions()
+    assert nuvo_server.requests[0].json["auth"]["type"] == "SUB_ORG"
+
+
+@pytest.mark.parametrize(
+    ("environ", "names"),
+    [
+        ({}, ["NUVO_ACCESS_TOKEN", "NUVO_LICENSE_KEY", "NUVO_IDENTIFIER"]),
+        ({"NUVO_LICENSE_KEY": "k3y"}, ["missing: NUVO_ACCESS_TOKEN, NUVO_IDENTIFIER"]),
+        ({"NUVO_IDENTIFIER": "a"}, ["missing: NUVO_ACCESS_TOKEN, NUVO_LICENSE_KEY"]),
+        ({"NUVO_ACCESS_TOKEN": "k3y k3y"}, ["NUVO_ACCESS_TOKEN"]),
+        (
+            {"NUVO_LICENSE_KEY": "k3y", "NUVO_IDENTIFIER": "a", "NUVO_IDENTIFIER_TYPE": "x"},
+            ["NUVO_IDENTIFIER_TYPE"],
+        ),
+        ({"NUVO_ACCESS_TOKEN": "t0ken", "NUVO_BASE_URL": "http://example.com"}, ["NUVO_BASE_URL"]),
+    ],
+)
+def test_from_env_names_the_variables(environ, names):
+    with pytest.raises(ConfigurationError) as caught:
+        NuvoClient.from_env(environ)
+    for name in names:
+        assert name in str(caught.value)
+    assert "k3y" not in str(caught.value)
