@@ -6,6 +6,7 @@ type than documented is an `InvalidResponseError` that names its place.
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, TypeVar, cast
 
 import attrs
@@ -51,17 +52,17 @@ def structure_execution(obj: object) -> Execution:
 
 def unstructure(model: object) -> Any:
     """Turn a model back into the API's own JSON: ISO dates, durations in milliseconds."""
-    return _FAST.unstructure(model)
+    return _converter(detailed=False).unstructure(model)
 
 
 def structure(obj: object, shape: type[T], where: str = "") -> T:
     """Make any model of parsed JSON; `where` is the place that the JSON was found at."""
     try:
-        return _FAST.structure(obj, shape)
+        return _converter(detailed=False).structure(obj, shape)
     except Exception:  # noqa: BLE001, S110 - whatever it was, the second reading tells it with its place
         pass
     try:
-        return _DETAILED.structure(obj, shape)
+        return _converter(detailed=True).structure(obj, shape)
     except BaseValidationError as error:
         problems = transform_error(error, where, _describe)
     except TypeError as error:
@@ -141,7 +142,9 @@ def _checked(kind: type, what: str, hook: Callable[[Any, Any], Any]) -> Callable
     return structure_checked
 
 
-def _make_converter(*, detailed: bool) -> Converter:
+@cache
+def _converter(*, detailed: bool) -> Converter:
+    """The one converter; in detail it takes a third longer, and tells the place of an error."""
     converter = Converter(detailed_validation=detailed, unstruct_collection_overrides={tuple: list})
 
     def model_hook(cls: type[Any]) -> Callable[[Any, Any], Any]:
@@ -181,8 +184,3 @@ def _make_converter(*, detailed: bool) -> Converter:
     converter.register_unstructure_hook(datetime, dates.to_text)
     converter.register_unstructure_hook(timedelta, _milliseconds)
     return converter
-
-
-# Detail costs a third of the time, and says only on an error more than that there was one.
-_FAST = _make_converter(detailed=False)
-_DETAILED = _make_converter(detailed=True)

@@ -61,7 +61,7 @@ class PollPolicy:
         return delay * random.uniform(1 - self.jitter, 1 + self.jitter)  # noqa: S311 - no secret
 
 
-@define
+@define(eq=False)
 class Wait:
     """One wait for one execution: what was asked for, and what it has met so far.
 

@@ -71,7 +71,7 @@ _MAX_DEPTH = 4
 _UNCLEAR = {303, 408}
 
 
-@frozen
+@frozen(eq=False)
 class Request:
     """What to send. `path` and `query` are relative to the base URL and already quoted.
 
@@ -88,7 +88,7 @@ class Request:
     answer_is_secret: bool = False
 
 
-@frozen
+@frozen(eq=False)
 class Answer:
     """What came back. `body` is cut, and `complete` is `False`, where it was over the limit."""
 

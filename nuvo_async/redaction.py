@@ -1,6 +1,5 @@
 """Keeps secrets out of everything that is shown."""
 
-import html
 import re
 
 __all__ = ["Redactor"]
@@ -8,6 +7,7 @@ __all__ = ["Redactor"]
 BLANK = "[secret]"
 # Anything shorter is a word that texts may hold by chance, and no secret worth the name.
 _SHORTEST = 6
+_HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"}
 _LONGEST_FORM = len("\\u0000")
 
 
@@ -57,11 +57,11 @@ def _forms(character: str) -> str:
     percent = "".join(f"%{byte:02x}" for byte in character.encode())
     forms = {
         re.escape(character),
-        rf"\\+{re.escape(character)}",
-        rf"\\+u{code}",
+        rf"\\{{1,4}}{re.escape(character)}",
+        rf"\\{{1,4}}u{code}",
         percent,
-        re.escape(html.escape(character)),
-        rf"&\#0*{ord(character)};",
-        rf"&\#x0*{code.lstrip('0')};",
+        _HTML.get(character, re.escape(character)),
+        rf"&\#0{{,6}}{ord(character)};",
+        rf"&\#x0{{,6}}{code.lstrip('0')};",
     }
     return f"(?:{'|'.join(sorted(forms))})"

@@ -15,7 +15,7 @@ MODULES = [module.name for module in pkgutil.walk_packages(nuvo_async.__path__, 
 
 
 def test_imports_run_one_way(monkeypatch):
-    """The layers are in `pyproject.toml`; import-linter follows every import, those for types too."""
+    """The layers are in `pyproject.toml`; imports for types alone count as well."""
     from importlinter.cli import lint_imports
 
     monkeypatch.chdir(Path(__file__).parent.parent)

@@ -1,6 +1,7 @@
 """Tokens: exchanged once for all who need one, renewed after a 401, revoked on request."""
 
 import asyncio
+import json
 
 import pytest
 
@@ -9,8 +10,10 @@ from nuvo_async import (
     ActorType,
     AuthenticationError,
     ConfigurationError,
+    InvalidResponseError,
     LicenseKey,
     NuvoClient,
+    PermissionDeniedError,
     ServerError,
 )
 from nuvo_async.testing import faults
@@ -107,6 +110,63 @@ async def test_the_next_call_takes_over_from_one_that_was_cancelled(
     with pytest.raises(asyncio.CancelledError):
         await leader
     await asyncio.wait_for(follower, 5)
+
+
+async def test_a_failure_is_told_to_those_alone_who_waited_for_it(
+    nuvo_server, make_client, license_key
+):
+    """A call whose 401 comes after an exchange had failed tries one of its own."""
+    client = make_client(license_key)
+    await client.list_executions()
+    slow = [asyncio.create_task(client.list_executions()), client.get_execution("1")]
+    nuvo_server.add_fault("list", slowly(0.3))
+    nuvo_server.add_fault("token", faults.status(403))
+    await asyncio.sleep(0.05)
+    nuvo_server.expire_tokens()
+    with pytest.raises(PermissionDeniedError):
+        await slow[1]
+    await slow[0]
+
+
+def slowly(seconds):
+    """Take the request in, and look at its token only later."""
+
+    async def fault(_, act):
+        await asyncio.sleep(seconds)
+        return await act()
+
+    return fault
+
+
+EXCHANGES = [
+    {"data": {"access_token": "CANARY-t0ken"}},
+    {"token": "CANARY-t0ken"},
+    ["CANARY-t0ken"],
+    {"access_token": {"value": "CANARY-t0ken"}},
+    {"access_token": "CANARY t0ken"},
+]
+
+
+@pytest.mark.parametrize("body", [*map(json.dumps, EXCHANGES), "CANARY-t0ken", '{"a": "CANARY-'])
+async def test_an_exchange_that_is_not_as_documented_shows_no_token(
+    nuvo_server, make_client, license_key, body
+):
+    nuvo_server.add_fault("token", faults.body(body))
+    with pytest.raises(InvalidResponseError) as caught:
+        await make_client(license_key).list_executions()
+    assert "CANARY" not in f"{caught.value!r}{caught.value}{caught.value.__dict__}"
+
+
+async def test_a_blank_token_spoils_no_message_later(nuvo_server, make_client, license_key):
+    client = make_client(license_key)
+    nuvo_server.add_fault("token", faults.body('{"access_token": " "}'))
+    with pytest.raises(InvalidResponseError):
+        await client.list_executions()
+    nuvo_server.add_pipeline("orders", error="PARSING_FAILURE", message="line 3 is torn")
+    [execution] = await client.create_execution("orders")
+    finished = await client.wait_for_completion(execution, raise_on_failure=False)
+    assert finished.error is not None
+    assert finished.error.message == "line 3 is torn"
 
 
 async def test_revoke_makes_the_token_worthless(nuvo_server, make_client):

@@ -86,14 +86,10 @@ def test_help_and_version():
 
 def test_without_the_extra_the_command_says_which_one(tmp_path):
     (tmp_path / "sitecustomize.py").write_text(
-        "import sys\n"
-        "class Hide:\n"
-        "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name in {'click', 'rich'}:\n"
-        "            raise ModuleNotFoundError(name)\n"
         "import importlib.util as u\n"
         "find = u.find_spec\n"
-        "u.find_spec = lambda name, *rest: None if name in {'click', 'rich'} else find(name, *rest)\n"
+        "hidden = {'click', 'rich'}\n"
+        "u.find_spec = lambda name, *rest: None if name in hidden else find(name, *rest)\n"
     )
     done = run("demo", PYTHONPATH=str(tmp_path))
     assert done.returncode == 2

@@ -14,8 +14,10 @@ from nuvo_async import (
     NuvoClient,
     PollPolicy,
     RetryPolicy,
+    TransportError,
 )
 from nuvo_async.testing import NuvoServer, faults
+from nuvo_async.transport import checked_base_url
 
 
 @pytest.mark.parametrize(
@@ -34,6 +36,11 @@ from nuvo_async.testing import NuvoServer, faults
         ("http://10.0.0.1/", "must be https"),
         ("http://localhost.example.com/", "must be https"),
         ("http://0.0.0.0/", "must be https"),
+        ("https://a..b/", "not a URL"),
+        (f"https://{'a' * 70}.example.com/", "not a URL"),
+        ("https://example.com /", "blanks"),
+        ("https://example.com/dp/ ", "blanks"),
+        ("https://example%00.com/", "blanks"),
     ],
 )
 def test_a_base_url_that_will_not_do_is_refused(base_url, message):
@@ -56,6 +63,34 @@ def test_a_base_url_that_will_not_do_is_refused(base_url, message):
 )
 def test_https_or_loopback_will_do(base_url):
     NuvoClient("t0ken", base_url=base_url)
+
+
+@pytest.mark.parametrize(
+    ("base_url", "expected"),
+    [
+        ("http://localhost", "http://localhost/"),
+        ("https://example.com:8443", "https://example.com:8443/"),
+        ("https://example.com//", "https://example.com/"),
+        ("https://example.com/dp", "https://example.com/dp/"),
+    ],
+)
+def test_no_path_can_be_taken_for_a_part_of_the_host(base_url, expected):
+    assert str(checked_base_url(base_url)) == expected
+
+
+async def test_a_request_that_aiohttp_cannot_send_is_no_crash(nuvo_server, tmp_path, monkeypatch):
+    """Such as one whose host has a password of its own in the user's `.netrc`."""
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login user password pw\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    async with aiohttp.ClientSession(trust_env=True) as session:
+        client = NuvoClient(
+            "t0ken",
+            base_url=nuvo_server.base_url,
+            session=session,
+            retry=RetryPolicy(max_attempts=1),
+        )
+        with pytest.raises(TransportError, match="AUTHORIZATION"):
+            await client.list_executions()
 
 
 @pytest.mark.parametrize(

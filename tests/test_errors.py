@@ -49,7 +49,7 @@ CLASSES = [
 ]
 
 
-def example(cls: type[NuvoError]) -> NuvoError:
+def example(cls: type[NuvoError]) -> Any:
     """One exception of the class, with every attribute set."""
     make: Any = cls
     if issubclass(cls, ExecutionFailedError):
@@ -169,7 +169,6 @@ def test_an_api_error_without_text_has_the_status_name():
 
 def test_a_wait_that_timed_out_names_what_is_pending():
     error = example(WaitTimeoutError)
-    assert isinstance(error, WaitTimeoutError)
     assert (error.execution_id, error.last, error.timeout) == ("1", FAILED, 5.0)
     assert error.finished == (FAILED,)
     assert "execution 1 was FAILED when last read, and 1 more, after 5 s" in str(error)
@@ -183,3 +182,10 @@ def test_an_unknown_outcome_tells_whether_candidates_were_read():
     assert "65f0" in told(candidates=[FAILED])
     assert "no execution of it was seen" in told(candidates=[])
     assert "nor could its executions be listed" in told(candidates=[], candidates_read=False)
+
+
+def test_a_note_on_a_copy_does_not_show_on_the_original():
+    error = example(WaitOutageError)
+    error.add_note("one")
+    copy.copy(error).add_note("two")
+    assert error.__notes__ == ["one"]

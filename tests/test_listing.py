@@ -76,6 +76,14 @@ async def test_leaving_early_reads_no_further_page(listed):
     assert len(server.requests) == 1
 
 
+async def test_the_query_is_the_one_that_was_given(listed):
+    _, client, ids = listed
+    filters = {"pipeline": "broken"}
+    executions = client.iter_executions(filters=filters, page_size=2)
+    filters["pipeline"] = "orders"
+    assert await collect(executions) == ids[20:]
+
+
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
@@ -108,8 +116,10 @@ async def iterated(pages: list[ExecutionPage], **options: int) -> tuple[list[int
         offsets.append(offset)
         return pages[len(offsets) - 1]
 
-    options = {"page_size": 2, "max_items": None, **options}
-    return [int(one.id) async for one in iterate(read_page, **options)], offsets
+    size, most = options.get("page_size", 2), options.get("max_items")
+    return [
+        int(one.id) async for one in iterate(read_page, page_size=size, max_items=most)
+    ], offsets
 
 
 async def test_executions_that_shifted_to_the_next_page_come_once():

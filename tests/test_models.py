@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from typing import Any
 
 import attrs
 import pytest
@@ -11,6 +12,7 @@ from nuvo_async import (
     ErrorType,
     Execution,
     ExecutionFailedError,
+    ExecutionRun,
     ExecutionsFailed,
     ExecutionStatus,
     NotFoundError,
@@ -32,10 +34,10 @@ def execution(**changes: object) -> Execution:
 
 @pytest.mark.parametrize("enum", ENUMS)
 def test_a_value_that_the_api_adds_later_is_kept(enum):
-    added = enum("ADDED_LATER")
+    added: Any = enum("ADDED_LATER")
+    assert not added.is_known
     assert added == "ADDED_LATER"
     assert str(added) == "ADDED_LATER"
-    assert not added.is_known
     assert added not in list(enum)
     assert hash(added) == hash("ADDED_LATER")
     assert pickle.loads(pickle.dumps(added)) == copy.deepcopy(added) == added
@@ -44,14 +46,16 @@ def test_a_value_that_the_api_adds_later_is_kept(enum):
 
 @pytest.mark.parametrize("enum", ENUMS)
 def test_documented_values_are_members(enum):
-    for member in enum:
+    members: list[Any] = list(enum)
+    for member in members:
         assert member.is_known
         assert enum(str(member)) is member
 
 
 def test_an_enum_takes_strings_only():
+    number: Any = 5
     with pytest.raises(ValueError, match="5 is not a valid"):
-        ErrorType(5)
+        ErrorType(number)
 
 
 @pytest.mark.parametrize(
@@ -127,3 +131,8 @@ def test_a_failure_without_a_reason_is_the_base_failure():
     assert type(caught.value) is ExecutionFailedError
     assert caught.value.error_type is None
     assert caught.value.message == ""
+
+
+def test_a_run_has_its_fields_in_the_order_of_the_contract():
+    names = [attribute.name for attribute in attrs.fields(ExecutionRun)]
+    assert names == ["status", "data", "duration", "started_on", "type"]

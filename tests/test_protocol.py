@@ -145,6 +145,8 @@ def test_each_status_has_its_error(status, error):
         (b"<html>\n  <b>no</b>\n</html>", "<html> <b>no</b> </html>"),
         ({"message": "x" * 5000}, "x" * 499 + "…"),
         ({"message": 5}, "Bad Request"),
+        (b'{"message":' + b"[" * 1000 + b"]" * 1000 + b"}", "Bad Request"),
+        (b'{"error":' * 1000 + b"1" + b"}" * 1000, "Bad Request"),
     ],
 )
 def test_the_servers_text_is_shown_and_cut(body, message):
@@ -175,6 +177,26 @@ def test_a_body_over_the_limit_is_refused_where_it_matters():
         protocol.parse_page(answer({}, complete=False))
     with pytest.raises(ServerError):
         protocol.parse_page(answer({}, status=500, complete=False))
+
+
+def test_a_body_that_was_cut_within_a_secret_shows_no_half_of_it():
+    with pytest.raises(InvalidResponseError) as caught:
+        protocol.parse_page(answer(b'{"message": "my s3cre', complete=False))
+    assert "s3" not in str(caught.value)
+
+
+def test_a_header_that_is_no_text_can_be_shown():
+    headers = {"X-Request-ID": "\udcff", "Location": "/\udcff"}
+    for status in (302, 500):
+        with pytest.raises(NuvoError) as caught:
+            protocol.parse_page(answer(status=status, headers=headers))
+        str(caught.value).encode()
+
+
+@pytest.mark.parametrize("status", [101, 199])
+def test_a_status_that_is_no_answer_is_said_so(status):
+    with pytest.raises(InvalidResponseError, match="a status from 200"):
+        protocol.parse_page(answer(status=status))
 
 
 @pytest.mark.parametrize(
@@ -219,14 +241,17 @@ def test_retry_after_as_a_date_without_the_servers_clock():
 @example("0, 0 0 0")
 def test_any_date_in_a_header_is_read_or_not_but_never_an_error(text):
     both = answer(headers={"Retry-After": text, "Date": text})
-    assert protocol.retry_after(both) is None or protocol.retry_after(both) >= 0
-    assert protocol.server_time(both) is None or protocol.server_time(both).tzinfo
+    seconds, time = protocol.retry_after(both), protocol.server_time(both)
+    assert seconds is None or seconds >= 0
+    assert time is None or time.tzinfo is not None
 
 
 @pytest.mark.parametrize(
     ("status", "refusal"),
-    [(200, False), (303, False), (307, True), (400, True), (404, True), (408, False)]
-    + [(422, True), (429, True), (500, False), (502, False), (503, True), (504, False)],
+    [
+        *((200, False), (303, False), (307, True), (400, True), (404, True), (408, False)),
+        *((422, True), (429, True), (500, False), (502, False), (503, True), (504, False)),
+    ],
 )
 def test_which_answers_show_that_nothing_was_done(status, refusal):
     assert protocol.is_refusal(answer(status=status)) is refusal

@@ -104,6 +104,13 @@ def test_short_hands_join_the_filters():
     )
 
 
+def test_filters_within_themselves_are_refused():
+    filters: dict[str, Any] = {}
+    filters["self"] = filters
+    with pytest.raises(ValueError, match="nested too deeply"):
+        list_query(filters=filters)
+
+
 @pytest.mark.parametrize(
     ("query", "error", "message"),
     [
@@ -141,7 +148,7 @@ def test_what_has_no_form_is_refused_by_name(query, error, message):
 
 
 def parse_brackets(query: str) -> Any:
-    """An independent reading of the bracket form: one character at a time, no regular expression."""
+    """Read the bracket form on its own terms: one character at a time."""
     tree: Any = {}
     for pair in query.split("&"):
         key, _, value = pair.partition("=")

@@ -8,7 +8,7 @@ import traceback
 
 import pytest
 
-from nuvo_async import LicenseKey, NuvoClient, NuvoError, PollPolicy, RetryPolicy
+from nuvo_async import LicenseKey, NuvoClient, NuvoError, PollPolicy, RetryPolicy, TransportError
 from nuvo_async.testing import faults
 from tests.conftest import payload
 
@@ -108,9 +108,24 @@ async def test_a_cancelled_call_shows_no_secret(nuvo_server, when):
         assert "canary" not in everything(caught.value)
 
 
-async def test_malformed_http_shows_no_secret():
+RAW = {
+    "a status that is none": b"HTTP/1.1 two hundred\r\n\r\n",
+    "a header that is too long": b"HTTP/1.1 200 OK\r\nX-Echo: "
+    + TOKEN.encode() * 3000
+    + b"\r\n\r\n",
+    "headers that break off": f"HTTP/1.1 200 OK\r\nX-Echo: {TOKEN}\r\nContent-Le".encode(),
+    "a body that breaks off": (
+        f"HTTP/1.1 200 OK\r\nX-Echo: {TOKEN}\r\nContent-Length: 9\r\n\r\n{{".encode()
+    ),
+    "a wrong chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n",
+}
+
+
+@pytest.mark.parametrize("raw", RAW.values(), ids=RAW)
+async def test_malformed_http_shows_no_secret(raw):
     async def talk_nonsense(_, writer):
-        writer.write(b"HTTP/1.1 two hundred\r\n\r\n")
+        writer.write(raw)
+        await writer.drain()
         writer.close()
 
     server = await asyncio.start_server(talk_nonsense, "127.0.0.1", 0)
@@ -119,6 +134,6 @@ async def test_malformed_http_shows_no_secret():
         async with NuvoClient(
             TOKEN, base_url=base_url, retry=RetryPolicy(max_attempts=1)
         ) as client:
-            with pytest.raises(NuvoError) as caught:
+            with pytest.raises(TransportError) as caught:
                 await client.list_executions()
     assert "canary" not in everything(caught.value)

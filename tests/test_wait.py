@@ -11,6 +11,7 @@ import pytest
 from nuvo_async import (
     APIError,
     AuthenticationError,
+    Execution,
     InvalidResponseError,
     NotFoundError,
     ParsingFailureError,
@@ -105,6 +106,7 @@ async def test_a_timeout_bounds_the_whole_wait(nuvo_server, nuvo_client, silent)
     if silent:
         assert error.last is None
     else:
+        assert error.last
         assert error.last.status == "PROCESSING"
 
 
@@ -282,7 +284,7 @@ async def test_an_outage_cuts_a_retry_after_that_is_longer(nuvo_server, make_cli
 async def test_an_expired_token_is_renewed_in_the_middle(nuvo_server, make_client, license_key):
     client = make_client(license_key)
     execution = await started(nuvo_server, client, duration=0.3)
-    expired = []
+    expired: list[None] = []
 
     def expire(_):
         if not expired:
@@ -298,7 +300,7 @@ async def test_an_unknown_status_is_no_end_and_logged_once(nuvo_server, make_cli
     body = payload(id=execution.id, status="PAUSED")
     nuvo_server.add_fault("read", faults.body(str_json(body)), times=3)
     with caplog.at_level(logging.WARNING, logger="nuvo_async"):
-        seen = []
+        seen: list[str] = []
         finished = await client.wait_for_completion(
             execution, on_poll=lambda state: seen.append(state.status)
         )
@@ -315,12 +317,48 @@ def str_json(body):
     return json.dumps(body)
 
 
+async def test_silence_is_an_outage_to_the_moment(nuvo_server, make_client):
+    client = make_client(request_timeout=30)
+    nuvo_server.add_fault("read", faults.delay(30))
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    with pytest.raises(WaitOutageError) as caught:
+        await client.wait_for_completion("65f0", poll=PollPolicy(max_outage=0.3))
+    assert 0.29 < loop.time() - began < 0.6
+    assert caught.value.since <= datetime.now(UTC)
+
+
+async def test_no_outage_at_all_still_asks(nuvo_server, make_client):
+    client = make_client(retry=NO_RETRY)
+    policy = PollPolicy(min_interval=0.02, max_outage=0)
+    execution = await started(nuvo_server, client, duration=0.1)
+    assert (await client.wait_for_completion(execution, poll=policy)).succeeded
+    nuvo_server.add_fault("read", faults.status(500))
+    with pytest.raises(WaitOutageError):
+        await client.wait_for_completion(execution, poll=policy)
+
+
+async def test_an_absurd_retry_after_does_not_put_an_end_to_polling(nuvo_server, make_client):
+    client = make_client(poll=PollPolicy(min_interval=0.02, max_interval=0.2))
+    execution = await started(nuvo_server, client)
+    nuvo_server.add_fault("read", faults.status(503, retry_after=10**9))
+    assert (await client.wait_for_completion(execution, timeout=5)).succeeded
+
+
+async def test_a_404_of_the_token_endpoint_has_no_grace(nuvo_server, make_client, license_key):
+    nuvo_server.add_fault("token", faults.status(404), times=99)
+    with pytest.raises(NotFoundError, match="auth/access-token"):
+        await make_client(license_key).wait_for_completion("65f0", timeout=5)
+    assert calls(nuvo_server) == ["token"]
+
+
 # on_poll.
 
 
 async def test_on_poll_sees_every_state(nuvo_server, nuvo_client):
     execution = await started(nuvo_server, nuvo_client, duration=0.2)
-    seen, seen_async = [], []
+    seen: list[Execution] = []
+    seen_async: list[str] = []
 
     async def see(state):
         await asyncio.sleep(0)

@@ -1,0 +1,133 @@
+"""Every Python example in the README runs."""
+
+import ast
+import asyncio
+import inspect
+import os
+import re
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+import nuvo_async
+from nuvo_async import NuvoError
+from nuvo_async.testing import faults
+
+README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+
+
+def section(title: str) -> str:
+    return README.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+
+
+def examples(title: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", section(title), re.DOTALL)
+
+
+TITLES = re.findall(r"^## (.+)$", README, re.MULTILINE)
+
+
+def test_every_example_is_run_by_a_test_below():
+    assert [title for title in TITLES if examples(title)] == [
+        "Example",
+        "Credentials",
+        "Waiting",
+        "Listing",
+        "Retries and timeouts",
+        "Testing your own code",
+    ]
+
+
+def test_the_quick_start_is_two_commands():
+    [block] = re.findall(r"```console\n(.*?)```", section("Quick start"), re.DOTALL)
+    assert len(block.splitlines()) == 2
+    assert README.index("```") == README.index("```console\n" + block)
+
+
+@pytest.mark.parametrize("error", [None, "PARSING_FAILURE"])
+async def test_the_example_is_a_script(nuvo_server, error):
+    nuvo_server.add_pipeline("orders", error=error, message="torn", rows=250)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-W",
+        "error",
+        "-c",
+        examples("Example")[0],
+        stdout=subprocess.PIPE,
+        env={
+            **os.environ,
+            "NUVO_ACCESS_TOKEN": nuvo_server.access_token,
+            "NUVO_BASE_URL": nuvo_server.base_url,
+        },
+    )
+    output, _ = await process.communicate()
+    assert process.returncode == 0
+    expected = "failed, PARSING_FAILURE: torn" if error else "wrote 250 rows"
+    assert expected in output.decode()
+
+
+async def run(code: str, **names):
+    """Run a piece of code that awaits."""
+    compiled = compile(code, "README.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    result = eval(compiled, names)
+    if inspect.isawaitable(result):
+        await result
+    return names
+
+
+async def test_the_credentials_example():
+    names = await run(examples("Credentials")[0])
+    await names["client"].close()
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        ({}, "SUCCESSFUL"),
+        ({"error": "PARSING_FAILURE"}, "it failed: execution"),
+        ({"duration": 60}, "it still runs: "),
+    ],
+)
+async def test_the_waiting_example(nuvo_server, nuvo_client, capsys, script, expected):
+    nuvo_server.add_pipeline("orders", **script)
+    await run(examples("Waiting")[0].replace("timeout=600", "timeout=0.3"), client=nuvo_client)
+    assert expected in capsys.readouterr().out
+
+
+async def test_the_listing_example(nuvo_server, nuvo_client, capsys):
+    nuvo_server.add_pipeline("orders", error="SOURCE_DATA_EMPTY")
+    for trigger_type in ("MANUAL", "SCHEDULED", "EVENT"):
+        nuvo_server.start("orders", trigger_type=trigger_type)
+    await run(examples("Listing")[0], client=nuvo_client)
+    output = capsys.readouterr().out
+    assert output.count("ErrorDetail") == 2
+    assert output.endswith("3 10\n")
+
+
+@pytest.mark.parametrize("listed", [True, False])
+async def test_the_unknown_outcome_example(nuvo_server, nuvo_client, listed):
+    nuvo_server.add_pipeline("orders")
+    nuvo_server.add_fault("create", faults.cut(acted=True))
+    if listed:
+        names = await run(examples("Retries and timeouts")[0], client=nuvo_client)
+        assert [one.id for one in names["executions"]] == [nuvo_server.executions[0]["id"]]
+    else:
+        nuvo_server.add_fault("list", faults.status(403))
+        with pytest.raises(NuvoError):
+            await run(examples("Retries and timeouts")[0], client=nuvo_client)
+
+
+def test_the_testing_example(pytester):
+    pytester.makepyfile(textwrap.dedent(examples("Testing your own code")[0]))
+    pytester.runpytest_subprocess().assert_outcomes(passed=1)
+
+
+def test_every_exception_is_in_the_table_of_errors():
+    table = section("Errors")
+    for name in nuvo_async.__all__:
+        exported = getattr(nuvo_async, name)
+        if inspect.isclass(exported) and issubclass(exported, NuvoError) and name != "NuvoError":
+            assert f"`{name}`" in table

@@ -1,0 +1,70 @@
+"""Secrets are blanked in every form that a server may echo them in, and words are left alone."""
+
+import html
+import json
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nuvo_async.redaction import Redactor
+
+SECRET = "CANARY+ab/cd==\"<&>'ü"
+FORMS = {
+    "as it is": SECRET,
+    "JSON": json.dumps(SECRET),
+    "JSON of other kinds": json.dumps(SECRET).replace("/", "\\/").replace("+", "\\u002B"),
+    "JSON in JSON": json.dumps(json.dumps(SECRET)),
+    "HTML": html.escape(SECRET),
+    "HTML by numbers": "".join(f"&#{ord(character)};" for character in SECRET),
+    "HTML by hexadecimal numbers": "".join(f"&#x{ord(character):X};" for character in SECRET),
+    "URL": quote(SECRET, safe=""),
+    "path of a URL": quote(SECRET),
+    "URL in lower case": "".join(f"%{byte:02x}" for byte in SECRET.encode()),
+    "lower case": SECRET.lower(),
+}
+
+
+def redactor(*secrets: str) -> Redactor:
+    made = Redactor()
+    for secret in secrets:
+        made.add(secret)
+    return made
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_every_form_of_a_secret_is_blanked(form):
+    blanked = redactor(SECRET).blank(f"key {form} is unknown")
+    assert "canary" not in blanked.lower()
+    assert "[secret]" in blanked
+
+
+def test_the_longer_of_two_secrets_is_blanked_whole():
+    assert redactor("canary", "canary-2").blank("canary-2, canary") == "[secret], [secret]"
+
+
+@pytest.mark.parametrize("word", ["", " ", "e", "token", "test"])
+def test_a_word_is_no_secret(word):
+    text = "test: the token has expired"
+    assert redactor(word).blank(text) == text
+
+
+@given(
+    st.text("ab", max_size=30),
+    st.integers(0, 12),
+    st.integers(1, 60),
+    st.text("ab", max_size=30),
+    st.booleans(),
+)
+def test_no_half_of_a_secret_is_left_by_shortening(before, times, length, after, cut):
+    text = before + "S3CRET" * times + ("S3C" if cut else after)
+    shown = redactor("S3CRET").excerpt(text, length, cut=cut)
+    assert len(shown) <= length or shown == text
+    assert not {"S", "3", "C", "R", "E", "T"} & set(shown)
+
+
+@pytest.mark.parametrize("text", ["\\" * 40_000, "&#" + "0" * 40_000, "%" * 40_000, "S3" * 20_000])
+def test_a_text_made_to_keep_the_search_busy_does_not(text):
+    """Each place is looked at a bounded number of times; without a bound this takes minutes."""
+    assert redactor("S3CRET" * 100).excerpt(text, 500)
