@@ -33,8 +33,3 @@ def test_without_pytest_asyncio_the_fixtures_work_with_anyio(pytester, monkeypat
     monkeypatch.setenv("PYTHONPATH", str(blocked))
     plugins = ("-p", "anyio", "-p", "nuvo_async.pytest_plugin")
     pytester.runpytest_subprocess(*plugins).assert_outcomes(passed=1)
-
-
-def test_a_test_run_without_async_tests_is_left_alone(pytester):
-    pytester.makepyfile("def test_nothing(): pass")
-    pytester.runpytest_subprocess().assert_outcomes(passed=1)
