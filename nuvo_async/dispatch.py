@@ -36,16 +36,14 @@ class Dispatcher:
             if delay is None or attempt == self._retry.max_attempts:
                 break
             attempt += 1
-            _log.info(
-                "%s %s: %s; attempt %d follows in %.2f s",
-                request.method,
-                request.path,
-                outcome.status if isinstance(outcome, Answer) else outcome,
-                attempt,
-                delay,
-            )
-            await asyncio.sleep(delay)
-            outcome = await self._attempt(request, token)
+            trouble = outcome if isinstance(outcome, TransportError) else protocol.error_of(outcome)
+            _log.info("%s; attempt %d follows in %.2f s", trouble, attempt, delay)
+            try:
+                await asyncio.sleep(delay)
+                outcome = await self._attempt(request, token)
+            except asyncio.CancelledError as cancelled:
+                # Whoever cuts the call short can tell what has kept it from an answer.
+                raise cancelled from trouble
         if isinstance(outcome, TransportError):
             raise outcome
         return outcome

@@ -102,15 +102,17 @@ class Poller:
         try:
             async with clock:
                 return await self._poll_until_finished(wait, clock)
-        except TimeoutError:
+        except TimeoutError as timeout:
             if not clock.expired():
                 raise  # It is the callback's own.
+            cut_short = timeout.__cause__
+            trouble = wait.trouble if cut_short is None else cut_short.__cause__ or wait.trouble
         except asyncio.CancelledError as cancelled:
             cancelled.add_note(
                 f"execution {wait.execution_id} was being waited for; it goes on remotely"
             )
             raise
-        raise wait.ended_by_clock() from wait.trouble
+        raise wait.ended_by_clock() from trouble
 
     async def _poll_until_finished(self, wait: Wait, clock: asyncio.Timeout) -> Execution:
         loop = asyncio.get_running_loop()

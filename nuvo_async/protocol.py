@@ -36,6 +36,7 @@ __all__ = [
     "Answer",
     "Request",
     "create_execution",
+    "error_of",
     "exchange_license_key",
     "is_refusal",
     "list_executions",
@@ -207,6 +208,29 @@ def parse_revoked(answer: Answer) -> None:
     _structure(answer, str, _member(answer, "message"), "message")
 
 
+def error_of(answer: Answer) -> NuvoError | None:
+    """The error that the status of an answer stands for, by table; `None` for a 2xx."""
+    if 200 <= answer.status < 300:
+        return None
+    if 300 <= answer.status < 400:
+        to = answer.header("Location") or "nowhere"
+        return _invalid(
+            answer, f"a redirect, to {to}, is not followed; check the client's base_url"
+        )
+    if answer.status < 400:
+        return _invalid(answer, "expected an answer, with a status from 200")
+    base = ServerError if answer.status >= 500 else APIError
+    return _ERRORS.get(answer.status, base)(
+        _message(answer),
+        status=answer.status,
+        method=answer.request.method,
+        path=answer.request.path,
+        body=answer.excerpt(),
+        request_id=_request_id(answer),
+        retry_after=retry_after(answer),
+    )
+
+
 def is_refusal(answer: Answer) -> bool:
     """Whether the answer to a request shows that it was not acted on."""
     return (300 <= answer.status < 500 and answer.status not in _UNCLEAR) or answer.status == 503
@@ -252,7 +276,8 @@ def _member(answer: Answer, name: str) -> object:
 
 
 def _json(answer: Answer) -> object:
-    _raise_for_status(answer)
+    if refusal := error_of(answer):
+        raise refusal
     if not answer.complete:
         raise _invalid(answer, f"the body is over the limit; {len(answer.body)} bytes were read")
     try:
@@ -293,29 +318,6 @@ def _invalid(answer: Answer, problem: str, where: str = "") -> InvalidResponseEr
         path=answer.request.path,
         status=answer.status,
         body=answer.excerpt(),
-    )
-
-
-def _raise_for_status(answer: Answer) -> None:
-    if 200 <= answer.status < 300:
-        return
-    if 300 <= answer.status < 400:
-        raise _invalid(
-            answer,
-            f"a redirect, to {answer.header('Location') or 'nowhere'}, is not followed;"
-            " check the client's base_url",
-        )
-    if answer.status < 400:
-        raise _invalid(answer, "expected an answer, with a status from 200")
-    base = ServerError if answer.status >= 500 else APIError
-    raise _ERRORS.get(answer.status, base)(
-        _message(answer),
-        status=answer.status,
-        method=answer.request.method,
-        path=answer.request.path,
-        body=answer.excerpt(),
-        request_id=_request_id(answer),
-        retry_after=retry_after(answer),
     )
 
 

@@ -328,6 +328,24 @@ async def test_silence_is_an_outage_to_the_moment(nuvo_server, make_client):
     assert caught.value.since <= datetime.now(UTC)
 
 
+async def test_an_outage_in_the_middle_of_retries_names_the_trouble(nuvo_server, make_client):
+    client = make_client(retry=RetryPolicy(base_delay=30, max_delay=30))
+    nuvo_server.add_fault("read", faults.status(503, retry_after=30))
+    with pytest.raises(WaitOutageError) as caught:
+        await client.wait_for_completion("65f0", poll=PollPolicy(max_outage=0.2))
+    assert isinstance(caught.value.__cause__, ServerError)
+
+
+async def test_a_user_timeout_in_the_middle_of_retries_names_the_trouble(nuvo_server, make_client):
+    client = make_client(retry=RetryPolicy(base_delay=30, max_delay=30))
+    nuvo_server.add_fault("list", faults.status(503, retry_after=30))
+    with pytest.raises(TimeoutError) as caught:
+        async with asyncio.timeout(0.2):
+            await client.list_executions()
+    assert caught.value.__cause__ is not None
+    assert isinstance(caught.value.__cause__.__cause__, ServerError)
+
+
 async def test_no_outage_at_all_still_asks(nuvo_server, make_client):
     client = make_client(retry=NO_RETRY)
     policy = PollPolicy(min_interval=0.02, max_outage=0)
