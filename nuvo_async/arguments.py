@@ -7,9 +7,11 @@ and raises `TypeError` or `ValueError` with the name of the argument and what it
 import math
 import unicodedata
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
-__all__ = ["callback", "instance", "integer", "number", "path_segment", "text"]
+from attrs import Attribute
+
+__all__ = ["callback", "instance", "integer", "number", "number_field", "path_segment", "text"]
 
 T = TypeVar("T")
 
@@ -50,6 +52,11 @@ def number(name: str, value: object, *, positive: bool = False) -> float:
             f" not {value if finite else 'infinite'}"
         )
     return value
+
+
+def number_field(_: object, attribute: "Attribute[Any]", value: object) -> None:
+    """Check such a number as the validator of an attrs field."""
+    number(attribute.name, value)
 
 
 def integer(name: str, value: object, *, minimum: int) -> int:

@@ -6,9 +6,8 @@ import logging
 import random
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
 
-from attrs import Attribute, define, field, frozen
+from attrs import define, field, frozen
 
 from nuvo_async import arguments
 from nuvo_async.api import ExecutionAPI
@@ -18,10 +17,6 @@ from nuvo_async.executions import Execution, WaitOutageError, WaitTimeoutError
 __all__ = ["PollPolicy", "Poller", "Wait"]
 
 _log = logging.getLogger("nuvo_async")
-
-
-def _finite(_: Any, attribute: "Attribute[Any]", value: object) -> None:
-    arguments.number(attribute.name, value)
 
 
 @frozen(kw_only=True)
@@ -39,12 +34,12 @@ class PollPolicy:
     `max_interval` below `min_interval`.
     """
 
-    min_interval: float = field(default=0.5, validator=_finite)
-    growth: float = field(default=0.2, validator=_finite)
-    max_interval: float = field(default=30.0, validator=_finite)
-    jitter: float = field(default=0.1, validator=_finite)
-    max_outage: float = field(default=300.0, validator=_finite)
-    not_found_grace: float = field(default=10.0, validator=_finite)
+    min_interval: float = field(default=0.5, validator=arguments.number_field)
+    growth: float = field(default=0.2, validator=arguments.number_field)
+    max_interval: float = field(default=30.0, validator=arguments.number_field)
+    jitter: float = field(default=0.1, validator=arguments.number_field)
+    max_outage: float = field(default=300.0, validator=arguments.number_field)
+    not_found_grace: float = field(default=10.0, validator=arguments.number_field)
 
     def __attrs_post_init__(self) -> None:
         if self.jitter > 1:

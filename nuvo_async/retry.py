@@ -11,10 +11,6 @@ from nuvo_async import arguments
 __all__ = ["RetryPolicy"]
 
 
-def _finite(_: Any, attribute: "Attribute[Any]", value: object) -> None:
-    arguments.number(attribute.name, value)
-
-
 def _at_least_one(_: Any, attribute: "Attribute[Any]", value: object) -> None:
     arguments.integer(attribute.name, value, minimum=1)
 
@@ -32,9 +28,9 @@ class RetryPolicy:
     """
 
     max_attempts: int = field(default=4, validator=_at_least_one)
-    base_delay: float = field(default=0.5, validator=_finite)
-    max_delay: float = field(default=20.0, validator=_finite)
-    max_retry_after: float = field(default=60.0, validator=_finite)
+    base_delay: float = field(default=0.5, validator=arguments.number_field)
+    max_delay: float = field(default=20.0, validator=arguments.number_field)
+    max_retry_after: float = field(default=60.0, validator=arguments.number_field)
 
     def __attrs_post_init__(self) -> None:
         if self.max_delay < self.base_delay:

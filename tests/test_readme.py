@@ -65,7 +65,7 @@ async def test_the_example_is_a_script(nuvo_server, error):
     )
     output, _ = await process.communicate()
     assert process.returncode == 0
-    expected = "failed, PARSING_FAILURE: torn" if error else "wrote 250 rows"
+    expected = "failed, PARSING_FAILURE: torn" if error else "total_rows=250"
     assert expected in output.decode()
 
 
