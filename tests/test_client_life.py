@@ -206,7 +206,7 @@ async def test_close_ends_waits_at_once(nuvo_server, make_client, license_key, m
     ]
     await asyncio.sleep(0.1)
     await client.close()
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(5):
         results = await asyncio.gather(*waits, return_exceptions=True)
     assert [type(result) for result in results] == [ClientClosedError] * 3
     if session is not None:
@@ -218,7 +218,7 @@ async def test_a_wait_may_close_its_own_client(nuvo_server, make_client):
     nuvo_server.add_pipeline("orders", duration=60)
     [execution_id] = nuvo_server.start("orders")
     client = make_client(poll=PollPolicy(min_interval=30))
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(5):
         with pytest.raises(ClientClosedError):
             await client.wait_for_completion(execution_id, on_poll=lambda _: client.close())
 
