@@ -75,13 +75,10 @@ def _identifier(obj: object, _: object) -> str:
 
 
 def _integer(obj: object, _: object) -> int:
+    if type(obj) is float:
+        raise TypeError("expected an integer, got a fraction")
     if type(obj) is not int:
-        what = "an integer"
-        raise (
-            TypeError(f"expected {what}, got a fraction")
-            if type(obj) is float
-            else _expected(what, obj)
-        )
+        raise _expected("an integer", obj)
     return obj
 
 

@@ -74,7 +74,7 @@ class Wait:
 
     def limit_outage(self, clock: asyncio.Timeout, unread_from: float, *, armed: bool) -> None:
         """Let the clock end a wait without a timeout when nothing was read for `max_outage`."""
-        if self.timeout is None:
+        if self.timeout is None and not clock.expired():
             clock.reschedule(unread_from + self.policy.max_outage if armed else None)
 
     def ended_by_clock(self) -> NuvoError:
