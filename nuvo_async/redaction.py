@@ -7,25 +7,30 @@ __all__ = ["Redactor"]
 BLANK = "[secret]"
 # Anything shorter is a word that texts may hold by chance, and no secret worth the name.
 _SHORTEST = 6
+# A client that lives for months renews its token often, and forgets the oldest.
+_MOST_SECRETS = 8
 _HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"}
-_LONGEST_FORM = len("\\u0000")
+_LONGEST_FORM = len("&#x0000001f600;") + 1
 
 
 class Redactor:
     """Knows every secret of one client, and blanks each in text that a server sent."""
 
     def __init__(self) -> None:
-        self._secrets: set[str] = set()
+        self._secrets: list[str] = []
         self._pattern = re.compile(r"(?!)")
 
     def add(self, secret: str) -> None:
         """Blank this secret from now on, also where it is escaped for JSON, HTML or a URL."""
-        if len(secret) >= _SHORTEST and secret not in self._secrets:
-            self._secrets.add(secret)
-            longest_first = sorted(self._secrets, key=len, reverse=True)
-            self._pattern = re.compile(
-                "|".join("".join(map(_forms, one)) for one in longest_first), re.IGNORECASE
-            )
+        if len(secret) < _SHORTEST or secret in self._secrets:
+            return
+        self._secrets.append(secret)
+        if len(self._secrets) > _MOST_SECRETS:
+            del self._secrets[1]  # The first is what the client was made with, and stays.
+        longest_first = sorted(self._secrets, key=len, reverse=True)
+        self._pattern = re.compile(
+            "|".join("".join(map(_forms, one)) for one in longest_first), re.IGNORECASE
+        )
 
     def blank(self, text: str) -> str:
         """Replace each secret in the text."""
@@ -34,7 +39,7 @@ class Redactor:
     @property
     def longest(self) -> int:
         """The most characters that a secret can take up in a text."""
-        return max(map(len, self._secrets), default=0) * _LONGEST_FORM
+        return max((sum(map(_width, secret)) for secret in self._secrets), default=0)
 
     def excerpt(self, text: str, length: int, *, cut: bool = False) -> str:
         """Blank the secrets, then shorten the text: half a secret would be one too.
@@ -53,6 +58,8 @@ class Redactor:
 
 def _forms(character: str) -> str:
     """The pattern of a character as it is, or escaped for JSON, HTML or a URL."""
+    if _is_plain(character):
+        return character
     code = f"{ord(character):04x}"
     percent = "".join(f"%{byte:02x}" for byte in character.encode())
     forms = {
@@ -65,3 +72,12 @@ def _forms(character: str) -> str:
         rf"&\#x0{{,6}}{code.lstrip('0')};",
     }
     return f"(?:{'|'.join(sorted(forms))})"
+
+
+def _is_plain(character: str) -> bool:
+    # Nothing escapes these, and a token has hundreds of them: alternatives would take long.
+    return character.isascii() and character.isalnum()
+
+
+def _width(character: str) -> int:
+    return 1 if _is_plain(character) else _LONGEST_FORM

@@ -11,17 +11,28 @@ from hypothesis import strategies as st
 from nuvo_async.redaction import Redactor
 
 SECRET = "CANARY+ab/cd==\"<&>'ü"
+
+
+def escaped(form: str) -> str:
+    """The secret with all but its letters written in that form."""
+    return "".join(
+        one if one.isalpha() and one.isascii() else form.format(ord(one)) for one in SECRET
+    )
+
+
 FORMS = {
     "as it is": SECRET,
     "JSON": json.dumps(SECRET),
     "JSON of other kinds": json.dumps(SECRET).replace("/", "\\/").replace("+", "\\u002B"),
     "JSON in JSON": json.dumps(json.dumps(SECRET)),
     "HTML": html.escape(SECRET),
-    "HTML by numbers": "".join(f"&#{ord(character)};" for character in SECRET),
-    "HTML by hexadecimal numbers": "".join(f"&#x{ord(character):X};" for character in SECRET),
+    "HTML by numbers": escaped("&#{:d};"),
+    "HTML by numbers with zeros": escaped("&#{:06d};"),
+    "HTML by hexadecimal numbers": escaped("&#x{:X};"),
+    "JSON by numbers": escaped("\\\\u{:04x}"),
     "URL": quote(SECRET, safe=""),
     "path of a URL": quote(SECRET),
-    "URL in lower case": "".join(f"%{byte:02x}" for byte in SECRET.encode()),
+    "URL in lower case": quote(SECRET, safe="").lower(),
     "lower case": SECRET.lower(),
 }
 
@@ -68,3 +79,18 @@ def test_no_half_of_a_secret_is_left_by_shortening(before, times, length, after,
 def test_a_text_made_to_keep_the_search_busy_does_not(text):
     """Each place is looked at a bounded number of times; without a bound this takes minutes."""
     assert redactor("S3CRET" * 100).excerpt(text, 500)
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+@pytest.mark.parametrize("before", range(0, 120, 7))
+def test_no_half_of_an_escaped_secret_is_left_by_shortening(form, before):
+    text = "-" * before + form * 30
+    for cut in (text, text[: len(text) // 2]):
+        assert "can" not in redactor(SECRET).excerpt(cut, 100, cut=cut != text).lower()
+
+
+def test_a_client_that_lives_long_knows_its_key_and_its_latest_tokens():
+    secrets = ["licence-key", *(f"token-{n:04d}" for n in range(1000))]
+    made = redactor(*secrets)
+    assert made.blank("licence-key token-0999 token-0995") == "[secret] [secret] [secret]"
+    assert made.blank("token-0001") == "token-0001"
