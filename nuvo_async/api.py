@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from nuvo_async import protocol
@@ -26,9 +27,9 @@ class ExecutionAPI:
         # Ids that a Create of ours was answered with: none of them is what a lost one started.
         self._created: deque[str] = deque(maxlen=_REMEMBERED)
 
-    async def read(self, execution_id: str) -> Execution:
-        """Read by ID."""
-        answer = await self._authorizer.send(protocol.read_execution(execution_id))
+    async def read(self, execution_id: str, on_sent: Callable[[], None] | None = None) -> Execution:
+        """Read by ID; `on_sent` is called for each attempt, when it has left the queue."""
+        answer = await self._authorizer.send(protocol.read_execution(execution_id, on_sent))
         return protocol.parsed(protocol.parse_execution, answer, execution_id)
 
     async def read_all(self, query: str) -> ExecutionPage:

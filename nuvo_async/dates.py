@@ -22,4 +22,5 @@ def to_text(value: datetime) -> str:
         precision = "milliseconds"
     else:
         precision = "microseconds"
-    return value.isoformat(timespec=precision).replace("+00:00", "Z")
+    text = value.isoformat(timespec=precision)
+    return f"{text.removesuffix('+00:00')}Z" if text.endswith("+00:00") else text

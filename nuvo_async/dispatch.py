@@ -52,6 +52,8 @@ class Dispatcher:
         self, request: Request, token: AccessToken | None
     ) -> Answer | TransportError:
         async with self._throttle.slot():
+            if request.on_sent is not None:
+                request.on_sent()
             return await self._transport.send(request, token)
 
     def _delay(self, outcome: Answer | TransportError, backoff: float) -> float | None:

@@ -60,8 +60,8 @@ class PollPolicy:
 class Wait:
     """One wait for one execution: what was asked for, and what it has met so far.
 
-    `trouble` is what the last reading met, `unread_since` when the first of those asked that
-    brought nothing.
+    `trouble` is what the last reading met; nothing was read since `unread_since`, which is
+    `unread_from` on the loop's clock.
     """
 
     execution_id: str
@@ -71,11 +71,33 @@ class Wait:
     last: Execution | None = None
     trouble: NuvoError | None = None
     unread_since: datetime | None = None
+    unread_from: float = 0.0
 
-    def limit_outage(self, clock: asyncio.Timeout, unread_from: float, *, armed: bool) -> None:
-        """Let the clock end a wait without a timeout when nothing was read for `max_outage`."""
+    def note_silence(self, clock: asyncio.Timeout) -> None:
+        """An attempt was sent: as long as there is no answer, nothing is read."""
+        if self.unread_since is None:
+            self.unread_since = datetime.now(UTC)
+            self.unread_from = asyncio.get_running_loop().time()
+            # With no outage allowed at all, trouble ends the wait, but not the asking.
+            if self.policy.max_outage > 0:
+                self._limit_outage(clock)
+
+    def note_trouble(self, trouble: NuvoError, clock: asyncio.Timeout) -> None:
+        """A reading has failed, be it before it could be sent."""
+        self.note_silence(clock)
+        self.trouble = trouble
+        self._limit_outage(clock)
+
+    def note_reading(self, execution: Execution, clock: asyncio.Timeout) -> None:
+        """The execution was read: an outage, if there was one, is over."""
+        self.last = execution
+        self.trouble = self.unread_since = None
         if self.timeout is None and not clock.expired():
-            clock.reschedule(unread_from + self.policy.max_outage if armed else None)
+            clock.reschedule(None)
+
+    def _limit_outage(self, clock: asyncio.Timeout) -> None:
+        if self.timeout is None and not clock.expired():
+            clock.reschedule(self.unread_from + self.policy.max_outage)
 
     def ended_by_clock(self) -> NuvoError:
         """Say how the wait ends when its time is over."""
@@ -111,35 +133,34 @@ class Poller:
 
     async def _poll_until_finished(self, wait: Wait, clock: asyncio.Timeout) -> Execution:
         loop = asyncio.get_running_loop()
-        started = unread_from = loop.time()
+        started = loop.time()
         while True:
-            if wait.unread_since is None:
-                wait.unread_since, unread_from = datetime.now(UTC), loop.time()
-                # With no outage allowed at all, trouble ends the wait, but not the asking.
-                wait.limit_outage(clock, unread_from, armed=wait.policy.max_outage > 0)
             try:
-                execution = await self._api.read(wait.execution_id)
+                execution = await self._api.read(
+                    wait.execution_id, on_sent=lambda: wait.note_silence(clock)
+                )
             except NuvoError as trouble:
                 in_grace = loop.time() - started < wait.policy.not_found_grace
                 if not _passes(trouble, in_grace=in_grace):
                     raise
                 _log.info("waiting for execution %s goes on: %s", wait.execution_id, trouble)
-                wait.trouble = trouble
-                wait.limit_outage(clock, unread_from, armed=True)
+                wait.note_trouble(trouble, clock)
             else:
-                wait.trouble = wait.unread_since = None
-                wait.limit_outage(clock, unread_from, armed=False)
+                wait.note_reading(execution, clock)
                 await self._tell(wait, execution)
                 if execution.is_finished:
                     return execution
+                if clock.expired():  # The callback has kept its cancellation to itself.
+                    raise TimeoutError
             await asyncio.sleep(_delay(wait, loop.time() - started))
 
     async def _tell(self, wait: Wait, execution: Execution) -> None:
-        wait.last = execution
         status = execution.status
         if not status.is_known and status not in self._unknown_statuses:
             self._unknown_statuses.add(status)
-            _log.warning("unknown status %s: it is not taken for an end of the execution", status)
+            _log.warning(
+                "unknown status %.60r: it is not taken for an end of the execution", str(status)
+            )
         if wait.on_poll is not None:
             result = wait.on_poll(execution)
             if inspect.isawaitable(result):

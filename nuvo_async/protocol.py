@@ -77,7 +77,8 @@ class Request:
     """What to send. `path` and `query` are relative to the base URL and already quoted.
 
     `repeatable` tells that sending it twice does no more than sending it once; `answer_is_secret`
-    that what comes back must not be shown.
+    that what comes back must not be shown. `on_sent` is called when an attempt has its turn: time
+    in the queue before that is nobody's trouble.
     """
 
     method: str
@@ -87,6 +88,7 @@ class Request:
     headers: Mapping[str, str] = field(factory=dict, repr=False)
     repeatable: bool = True
     answer_is_secret: bool = False
+    on_sent: Callable[[], None] | None = field(default=None, repr=False)
 
 
 @frozen(eq=False)
@@ -124,10 +126,10 @@ def create_execution(pipeline_id: str) -> Request:
     return Request("POST", "execution/", body=body, repeatable=False)
 
 
-def read_execution(execution_id: str) -> Request:
+def read_execution(execution_id: str, on_sent: Callable[[], None] | None = None) -> Request:
     """Read by ID: `GET execution/{id}`."""
     segment = arguments.path_segment("execution_id", execution_id)
-    return Request("GET", f"execution/{quote(segment, safe='')}")
+    return Request("GET", f"execution/{quote(segment, safe='')}", on_sent=on_sent)
 
 
 def list_executions(query: str) -> Request:

@@ -10,6 +10,7 @@ _SHORTEST = 6
 # A client that lives for months renews its token often, and forgets the oldest.
 _MOST_SECRETS = 8
 _HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"}
+_BACKSLASHES = re.compile(r"\\+")
 _LONGEST_FORM = len("&#x0000001f600;") + 1
 
 
@@ -29,7 +30,8 @@ class Redactor:
             del self._secrets[1]  # The first is what the client was made with, and stays.
         longest_first = sorted(self._secrets, key=len, reverse=True)
         self._pattern = re.compile(
-            "|".join("".join(map(_forms, one)) for one in longest_first), re.IGNORECASE
+            "|".join("".join(map(_forms, _BACKSLASHES.sub(r"\\", one))) for one in longest_first),
+            re.IGNORECASE,
         )
 
     def blank(self, text: str) -> str:
@@ -60,6 +62,8 @@ def _forms(character: str) -> str:
     """The pattern of a character as it is, or escaped for JSON, HTML or a URL."""
     if _is_plain(character):
         return character
+    if character == "\\":  # A run of them is one here, and is taken whole: escapes double them.
+        return r"(?>\\{1,64}|%5c|&\#0{,6}92;|&\#x0{,6}5c;)"
     code = f"{ord(character):04x}"
     percent = "".join(f"%{byte:02x}" for byte in character.encode())
     forms = {

@@ -6,11 +6,15 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from hypothesis import settings
 
 from nuvo_async import LicenseKey, NuvoClient, PollPolicy, RetryPolicy
 from nuvo_async.testing import NuvoServer
 
 pytest_plugins = ["pytester"]
+# How long an example takes says more of the machine than of the code.
+settings.register_profile("nuvo", deadline=None)
+settings.load_profile("nuvo")
 
 MakeClient = Callable[..., NuvoClient]
 

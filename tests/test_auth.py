@@ -15,6 +15,7 @@ from nuvo_async import (
     NuvoClient,
     PermissionDeniedError,
     ServerError,
+    TransportError,
 )
 from nuvo_async.testing import faults
 from tests.conftest import calls
@@ -190,6 +191,13 @@ async def test_a_licence_key_gets_a_new_token_after_revoke(nuvo_server, make_cli
     await client.list_executions()
     await client.revoke_token()
     assert calls(nuvo_server) == ["token", "list", "revoke", "token", "list", "revoke"]
+
+
+async def test_a_revoke_is_sent_once(nuvo_server, make_client):
+    nuvo_server.add_fault("revoke", faults.cut(acted=True))
+    with pytest.raises(TransportError):
+        await make_client().revoke_token()
+    assert calls(nuvo_server) == ["revoke"]
 
 
 async def test_a_revoke_that_failed_can_be_repeated(nuvo_server, make_client):

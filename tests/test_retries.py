@@ -54,17 +54,16 @@ async def test_a_read_is_tried_again_after_trouble_that_passes(nuvo_server, make
     nuvo_server.add_fault("read", fault, times=2)
     execution = await make_client(request_timeout=0.3).get_execution(execution_id)
     assert execution.id == execution_id
-    # aiohttp itself sends a read once more where a kept connection turns out to be closed.
     assert len(nuvo_server.requests) == 3
 
 
 @pytest.mark.parametrize("fault", PASSING.values(), ids=PASSING)
 async def test_trouble_that_does_not_pass_is_raised(nuvo_server, make_client, fault):
     nuvo_server.add_fault("list", fault, times=99)
-    client = make_client(request_timeout=0.1, retry=RetryPolicy(max_attempts=2, base_delay=0))
+    client = make_client(request_timeout=0.5, retry=RetryPolicy(max_attempts=2, base_delay=0))
     with pytest.raises((APIError, TransportError)):
         await client.list_executions()
-    assert len(nuvo_server.requests) >= 2
+    assert len(nuvo_server.requests) == 2
 
 
 @pytest.mark.parametrize(("fault", "error"), FINAL.values(), ids=FINAL)

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import datetime
+from typing import Any
 
 import aiohttp
 import pytest
@@ -123,6 +124,7 @@ def five(nuvo_server):
         ("filters[status][$eq]=FAILED", [1, 3]),
         ("filters[trigger_type][$in][0]=EVENT&filters[trigger_type][$in][1]=SCHEDULED", [2, 3]),
         ("filters[trigger_type][$in]=EVENT", [3]),
+        ("filters[trigger_type][$in][]=EVENT", [3]),
         ("filters[trigger_type][0]=EVENT&filters[trigger_type][1]=SCHEDULED", [2, 3]),
         ("filters[created_by][name]=A%20User", [0, 1, 4]),
         ("filters[created_by.name][$ne]=A%20User", [2, 3]),
@@ -151,6 +153,7 @@ async def test_read_all_filters_sorts_and_pages(http, five, query, expected):
     [
         "filters[status][$like]=x",
         "filters[status][$gt][0]=x",
+        "filters[status][$in][0][x]=x",
         "filters=x",
         "sort[id]=up",
         "sort=id",
@@ -203,6 +206,7 @@ async def test_tokens_are_exchanged_used_and_revoked(nuvo_server):
         ({"auth": {"identifier": "nobody", "type": "USER"}}, 401),
         ({"auth": {"identifier": "user@example.com", "type": "ADMIN"}}, 422),
         ({"auth": {}}, 422),
+        ({"auth": {"identifier": "user@example.com", "type": []}}, 422),
         ({"license_key": 5}, 422),
     ],
 )
@@ -260,3 +264,10 @@ async def test_a_fault_of_your_own_is_a_function(nuvo_server, http):
     nuvo_server.add_fault("create", twice)
     await post(http, "execution/", {"pipeline_id": "orders"})
     assert len(nuvo_server.executions) == 2
+
+
+def test_a_fault_that_can_never_be_met_is_refused():
+    unmeetable: list[tuple[Any, int]] = [("reed", 1), ("read", 0)]
+    for call, times in unmeetable:
+        with pytest.raises(ValueError, match="call must be one of"):
+            NuvoServer().add_fault(call, faults.status(500), times=times)

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import math
 import socket
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -307,7 +308,7 @@ async def test_an_unknown_status_is_no_end_and_logged_once(nuvo_server, make_cli
     assert finished.succeeded
     assert seen == ["PAUSED"] * 3 + ["SUCCESSFUL"]
     assert [record.message for record in caplog.records] == [
-        "unknown status PAUSED: it is not taken for an end of the execution"
+        "unknown status 'PAUSED': it is not taken for an end of the execution"
     ]
 
 
@@ -344,6 +345,29 @@ async def test_a_user_timeout_in_the_middle_of_retries_names_the_trouble(nuvo_se
             await client.list_executions()
     assert caught.value.__cause__ is not None
     assert isinstance(caught.value.__cause__.__cause__, ServerError)
+
+
+async def test_queueing_is_no_outage(nuvo_server, make_client):
+    client = make_client(max_concurrency=1)
+    execution = await started(nuvo_server, client)
+    nuvo_server.add_fault("read", faults.delay(0.05), times=20)
+    policy = PollPolicy(max_outage=0.5)
+    waits = (client.wait_for_completion(execution, poll=policy) for _ in range(20))
+    assert all(one.succeeded for one in await asyncio.gather(*waits))
+
+
+async def test_a_callback_that_keeps_its_cancellation_to_itself_does_not_stop_the_clock(
+    nuvo_server, make_client
+):
+    client = make_client()
+    execution = await started(nuvo_server, client, duration=60)
+
+    async def linger(_):
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(30)
+
+    with pytest.raises(WaitTimeoutError):
+        await client.wait_for_completion(execution, timeout=0.2, on_poll=linger)
 
 
 async def test_no_outage_at_all_still_asks(nuvo_server, make_client):

@@ -40,6 +40,8 @@ def parse_query(text: str) -> dict[str, Any]:
 def _with_lists(node: Any) -> Any:
     if not isinstance(node, dict):
         return node
+    if node.keys() == {""}:
+        return [_with_lists(node[""])]
     if node and all(name.isdecimal() for name in node):
         return [_with_lists(node[name]) for name in sorted(node, key=int)]
     return {name: _with_lists(child) for name, child in node.items()}
@@ -121,8 +123,10 @@ def _check_operators(condition: Any) -> None:
     if isinstance(condition, dict):
         for name, wanted in condition.items():
             if name.startswith("$"):
-                if name != "$in" and (name not in _OPERATORS or not isinstance(wanted, str)):
-                    raise BadQueryError(f"unknown operator, or not one value for it: {name}")
+                values = wanted if name == "$in" and isinstance(wanted, list) else [wanted]
+                known = name == "$in" or name in _OPERATORS
+                if not known or not all(isinstance(value, str) for value in values):
+                    raise BadQueryError(f"unknown operator, or no fit value for it: {name}")
             else:
                 _check_operators(wanted)
 

@@ -172,6 +172,8 @@ class NuvoServer:
 
         With `of`, only requests of that pipeline (`"create"`) or execution (`"read"`) meet it.
         """
+        if call not in _CALLS or times < 1:
+            raise ValueError(f"call must be one of {', '.join(_CALLS)}, and times 1 or more")
         self._faults[call].append(_ScriptedFault(fault, times, of))
 
     def clear_faults(self) -> None:
@@ -254,7 +256,7 @@ class NuvoServer:
             case {"license_key": str(key), "auth": {"identifier": str(identifier), "type": kind}}:
                 if key != self.license_key or identifier != self.identifier:
                     return _error(401, "unknown license key or identifier")
-                if kind not in {"USER", "SUB_ORG"}:
+                if kind not in ("USER", "SUB_ORG"):
                     return _error(422, "auth.type must be USER or SUB_ORG")
                 token = secrets.token_urlsafe(24)
                 self._tokens.add(token)
