@@ -88,13 +88,17 @@ class NuvoClient:
         self._poller = Poller(self._api)
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str] = os.environ, **options: Any) -> Self:
+    def from_env(cls, environ: Mapping[str, str] | None = None, **options: Any) -> Self:
         """Make a client from environment variables; `options` are those of the class.
+
+        `environ` is `os.environ` unless given.
 
         `NUVO_ACCESS_TOKEN`, or `NUVO_LICENSE_KEY` and `NUVO_IDENTIFIER` (with
         `NUVO_IDENTIFIER_TYPE`, `USER` or `SUB_ORG`, where it is no user); and `NUVO_BASE_URL`.
         Raises `ConfigurationError`, which names what is missing or wrong.
         """
+        if environ is None:  # As a default, help() would show it, secrets and all.
+            environ = os.environ
         if "base_url" not in options and (base_url := environ.get("NUVO_BASE_URL")):
             options["base_url"] = checked_base_url(base_url, "NUVO_BASE_URL")
         return cls(credentials_from_env(environ), **options)

@@ -41,6 +41,7 @@ from nuvo_async.transport import checked_base_url
         ("https://example.com /", "blanks"),
         ("https://example.com/dp/ ", "blanks"),
         ("https://example%00.com/", "blanks"),
+        ("https://example.com\n/", "blanks"),
     ],
 )
 def test_a_base_url_that_will_not_do_is_refused(base_url, message):

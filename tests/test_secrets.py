@@ -4,6 +4,8 @@ import asyncio
 import json
 import logging
 import pickle
+import subprocess
+import sys
 import traceback
 
 import pytest
@@ -137,3 +139,10 @@ async def test_malformed_http_shows_no_secret(raw):
             with pytest.raises(TransportError) as caught:
                 await client.list_executions()
     assert "canary" not in everything(caught.value)
+
+
+def test_help_shows_no_environment(monkeypatch):
+    monkeypatch.setenv("NUVO_LICENSE_KEY", KEY)
+    code = "import nuvo_async, pydoc; print(pydoc.render_doc(nuvo_async.NuvoClient))"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert "canary" not in done.stdout
