@@ -5,13 +5,26 @@ and raises `TypeError` or `ValueError` with the name of the argument and what it
 """
 
 import math
+import os
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, TypeVar
 
 from attrs import Attribute
 
-__all__ = ["callback", "instance", "integer", "number", "number_field", "path_segment", "text"]
+__all__ = [
+    "callback",
+    "instance",
+    "integer",
+    "listed",
+    "number",
+    "number_field",
+    "path",
+    "path_segment",
+    "strings",
+    "text",
+]
 
 T = TypeVar("T")
 
@@ -36,6 +49,29 @@ def path_segment(name: str, value: object) -> str:
     if segment in {".", ".."}:
         raise ValueError(f"{name} must be an id, not {segment!r}, which names another path")
     return segment
+
+
+def listed(name: str, values: Iterable[T]) -> list[T]:
+    """Check something to iterate over that is no string, and list it."""
+    if isinstance(values, str | bytes):
+        raise TypeError(f"{name} must be an iterable of ids, not a single {type(values).__name__}")
+    if not isinstance(values, Iterable):
+        raise TypeError(f"{name} must be an iterable, not {type(values).__name__}")
+    return list(values)
+
+
+def strings(name: str, values: Iterable[str]) -> list[str]:
+    """Check an iterable of such strings, all of them."""
+    return [text(f"{name}[{n}]", value) for n, value in enumerate(listed(name, values))]
+
+
+def path(name: str, value: object) -> Path:
+    """Check the path of a file."""
+    if not isinstance(value, str | os.PathLike):
+        raise TypeError(f"{name} must be a path, not {type(value).__name__}")
+    if not (name_of_file := os.fspath(value)):
+        raise ValueError(f"{name} must not be empty")
+    return Path(name_of_file)
 
 
 def number(name: str, value: object, *, positive: bool = False) -> float:

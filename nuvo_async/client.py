@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
 from typing import Any, Literal, Self
 
 import aiohttp
@@ -14,15 +14,19 @@ from nuvo_async.auth import Authorizer
 from nuvo_async.credentials import AccessToken, LicenseKey, credentials_from_env
 from nuvo_async.dispatch import Dispatcher
 from nuvo_async.errors import ConfigurationError
-from nuvo_async.executions import Execution, ExecutionPage
+from nuvo_async.executions import Execution, ExecutionPage, PipelineRun, failures_of
+from nuvo_async.journal import Journal
 from nuvo_async.lifetime import Lifetime
 from nuvo_async.pages import iterate
-from nuvo_async.polling import Poller, PollPolicy, Wait
+from nuvo_async.poller import Poller
+from nuvo_async.polling import PollPolicy
 from nuvo_async.query import list_query
 from nuvo_async.redaction import Redactor
 from nuvo_async.retry import RetryPolicy
+from nuvo_async.runs import PipelineBatch, Put, stream, wait_for_all
 from nuvo_async.throttle import Throttle
 from nuvo_async.transport import Transport, checked_base_url
+from nuvo_async.waiting import WaitOptions
 
 __all__ = ["NuvoClient"]
 
@@ -81,11 +85,11 @@ class NuvoClient:
             redactor=redactor,
         )
         arguments.integer("max_concurrency", max_concurrency, minimum=1)
-        throttle = Throttle(min(max_concurrency, _connection_limit(session)))
-        dispatcher = Dispatcher(self._transport, retry, throttle)
+        max_concurrency = min(max_concurrency, _connection_limit(session))
+        dispatcher = Dispatcher(self._transport, retry, Throttle(max_concurrency))
         self._authorizer = Authorizer(credentials, dispatcher, redactor)
         self._api = ExecutionAPI(self._authorizer)
-        self._poller = Poller(self._api)
+        self._poller = Poller(self._api, max_concurrency)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **options: Any) -> Self:
@@ -235,7 +239,7 @@ class NuvoClient:
         raise_on_failure: bool = True,
         timeout: float | None = None,
         poll: PollPolicy | None = None,
-        with_logs: bool = True,  # noqa: ARG002 - Read by ID, the one way to ask so far, has them
+        with_logs: bool = True,
         on_poll: Callable[[Execution], object] | None = None,
     ) -> Execution:
         """Wait until an execution is SUCCESSFUL or FAILED, and return it.
@@ -261,19 +265,149 @@ class NuvoClient:
             APIError: it was refused for good (401, 403, 404 later on).
             ClientClosedError: the client was closed meanwhile.
         """
-        if isinstance(execution, Execution):
-            execution = execution.id
-        wait = Wait(
-            arguments.path_segment("execution", execution),
-            policy=self._poll if poll is None else arguments.instance("poll", poll, PollPolicy),
-            timeout=None if timeout is None else arguments.number("timeout", timeout),
-            on_poll=arguments.callback("on_poll", on_poll),
-        )
+        options = self._wait_options(timeout, poll, with_logs, on_poll)
+        wait = options.wait_for(_checked_execution("execution", execution))
         async with self._lifetime.inside():
             finished = await self._poller.wait(wait)
         if raise_on_failure:
             finished.raise_for_failure()
         return finished
+
+    def as_completed(
+        self,
+        executions: Iterable[Execution | str],
+        *,
+        timeout: float | None = None,
+        poll: PollPolicy | None = None,
+        with_logs: bool = True,
+        on_poll: Callable[[Execution], object] | None = None,
+    ) -> AsyncGenerator[Execution]:
+        """Yield executions, or those with these ids, in the order in which they finish.
+
+        Those that FAILED are yielded like any other. The options are those of
+        `wait_for_completion`; `timeout` is for all of them together, from the first step on.
+        Leaving the iterator stops the waiting, but not the executions: where it may be left early,
+        `contextlib.aclosing` makes that happen at once.
+
+        Raises:
+            WaitTimeoutError: the time is over; `pending` are the rest, `finished` those that ended.
+            WaitOutageError, APIError: what ends the wait for one of them ends the iterator.
+            ClientClosedError: the client was closed meanwhile.
+        """
+        options = self._wait_options(timeout, poll, with_logs, on_poll)
+        checked = _checked_executions(executions)
+
+        async def work(put: Put[Execution]) -> None:
+            await wait_for_all(self._poller, list(map(options.wait_for, checked)), put)
+
+        return stream(self._lifetime, work, most=max(len(checked), 1))
+
+    async def wait_for_all(
+        self,
+        executions: Iterable[Execution | str],
+        *,
+        raise_on_failure: bool = True,
+        timeout: float | None = None,
+        poll: PollPolicy | None = None,
+        with_logs: bool = True,
+        on_poll: Callable[[Execution], object] | None = None,
+    ) -> list[Execution]:
+        """Wait until all executions have ended, and return them in the order given.
+
+        The options are those of `wait_for_completion`; `timeout` is for all of them together.
+
+        Raises:
+            ExecutionsFailed: all have ended, and some FAILED; all of them are in it.
+            WaitTimeoutError: the time is over; `pending` are the rest, `finished` those that ended.
+            WaitOutageError, APIError: what ends the wait for one of them ends it for all.
+            ClientClosedError: the client was closed meanwhile.
+        """
+        options = self._wait_options(timeout, poll, with_logs, on_poll)
+        checked = _checked_executions(executions)
+        async with self._lifetime.inside():
+            finished = await wait_for_all(self._poller, list(map(options.wait_for, checked)))
+        return _without_failures(finished) if raise_on_failure else finished
+
+    async def run_pipeline(
+        self,
+        pipeline_id: str,
+        *,
+        timeout: float | None = None,
+        poll: PollPolicy | None = None,
+        with_logs: bool = True,
+        on_poll: Callable[[Execution], object] | None = None,
+    ) -> list[Execution]:
+        """Create, and wait for every execution that was created; return them, possibly none.
+
+        The options are those of `wait_for_completion`; `timeout` begins when they are created.
+        Raises `ExecutionsFailed` where some FAILED, and what `create_execution` and `wait_for_all`
+        raise.
+        """
+        arguments.text("pipeline_id", pipeline_id)
+        options = self._wait_options(timeout, poll, with_logs, on_poll)
+        async with self._lifetime.inside():
+            created = await self._api.create(pipeline_id)
+            finished = await wait_for_all(self._poller, list(map(options.wait_for, created)))
+        return _without_failures(finished)
+
+    def run_pipelines(
+        self,
+        pipeline_ids: Iterable[str],
+        *,
+        concurrency: int | None = None,
+        journal: str | os.PathLike[str] | None = None,
+        timeout: float | None = None,
+        poll: PollPolicy | None = None,
+        with_logs: bool = True,
+        on_poll: Callable[[Execution], object] | None = None,
+    ) -> AsyncGenerator[PipelineRun]:
+        """Run many pipelines, and yield each as it ends. One that fails is yielded with its error.
+
+        Leaving the iterator stops triggering and waiting, but not the executions under way.
+
+        Args:
+            pipeline_ids: what to run. One that is listed twice is run twice.
+            concurrency: pipelines under way at once; `None` is all of them.
+            journal: a file to keep what was done in, so that a crash loses nothing. Run again with
+                the same list and file, it tells again how those ended that had, waits for those
+                under way, starts those that were not or were clearly refused, and reports those
+                whose Create was cut off as `CreateOutcomeUnknownError`. `nuvo_async.journal`
+                documents the format.
+            timeout: for the wait for each pipeline, once its executions are created.
+            poll: as in `wait_for_completion`.
+            with_logs: as in `wait_for_completion`.
+            on_poll: as in `wait_for_completion`; what it raises comes out here.
+
+        Raises:
+            JournalError: the journal cannot be used.
+            ClientClosedError: the client was closed meanwhile.
+        """
+        ids = arguments.strings("pipeline_ids", pipeline_ids)
+        if concurrency is None:
+            concurrency = max(len(ids), 1)
+        batch = PipelineBatch(
+            self._api,
+            self._poller,
+            self._wait_options(timeout, poll, with_logs, on_poll),
+            ids,
+            concurrency=min(arguments.integer("concurrency", concurrency, minimum=1), len(ids)),
+            journal=None if journal is None else Journal(arguments.path("journal", journal), ids),
+        )
+        return stream(self._lifetime, batch.run, most=concurrency)
+
+    def _wait_options(
+        self,
+        timeout: float | None,
+        poll: PollPolicy | None,
+        with_logs: bool,  # noqa: FBT001 - passed on as it came
+        on_poll: Callable[[Execution], object] | None,
+    ) -> WaitOptions:
+        return WaitOptions(
+            policy=self._poll if poll is None else arguments.instance("poll", poll, PollPolicy),
+            timeout=None if timeout is None else arguments.number("timeout", timeout),
+            with_logs=with_logs,
+            on_poll=arguments.callback("on_poll", on_poll),
+        )
 
     async def revoke_token(self) -> None:
         """Revoke: make the access token in use worthless. If there is none, nothing is sent.
@@ -282,6 +416,23 @@ class NuvoClient:
         """
         async with self._lifetime.inside():
             await self._authorizer.revoke()
+
+
+def _checked_execution(name: str, execution: Execution | str) -> Execution | str:
+    if isinstance(execution, Execution):
+        return execution
+    return arguments.path_segment(name, execution)
+
+
+def _checked_executions(executions: Iterable[Execution | str]) -> list[Execution | str]:
+    listed = arguments.listed("executions", executions)
+    return [_checked_execution(f"executions[{n}]", one) for n, one in enumerate(listed)]
+
+
+def _without_failures(executions: list[Execution]) -> list[Execution]:
+    if failed := failures_of(executions):
+        raise failed
+    return executions
 
 
 def _checked_session(session: aiohttp.ClientSession | None) -> aiohttp.ClientSession | None:

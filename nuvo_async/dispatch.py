@@ -30,17 +30,16 @@ class Dispatcher:
         """Return the last attempt's answer, whatever its status; raise its `TransportError`."""
         delays = self._retry.delays()
         attempt = 1
-        outcome = await self._attempt(request, token)
-        while _may_pass(request, outcome):
-            delay = self._delay(outcome, next(delays))
-            if delay is None or attempt == self._retry.max_attempts:
-                break
+        outcome, delay = await self._attempt(request, token, next(delays))
+        while delay is not None and attempt < self._retry.max_attempts:
             attempt += 1
             trouble = outcome if isinstance(outcome, TransportError) else protocol.error_of(outcome)
             _log.info("%s; attempt %d follows in %.2f s", trouble, attempt, delay)
+            if request.hooks.on_trouble is not None and trouble is not None:
+                request.hooks.on_trouble(trouble)
             try:
                 await asyncio.sleep(delay)
-                outcome = await self._attempt(request, token)
+                outcome, delay = await self._attempt(request, token, next(delays))
             except asyncio.CancelledError as cancelled:
                 # Whoever cuts the call short can tell what has kept it from an answer.
                 raise cancelled from trouble
@@ -49,23 +48,34 @@ class Dispatcher:
         return outcome
 
     async def _attempt(
-        self, request: Request, token: AccessToken | None
-    ) -> Answer | TransportError:
-        async with self._throttle.slot():
-            if request.on_sent is not None:
-                request.on_sent()
-            return await self._transport.send(request, token)
+        self, request: Request, token: AccessToken | None, backoff: float
+    ) -> tuple[Answer | TransportError, float | None]:
+        """Send once; return what came, and the delay before the next attempt, if there may be one.
 
-    def _delay(self, outcome: Answer | TransportError, backoff: float) -> float | None:
-        """Decide how long to wait; `None` if the server wants longer than the policy allows."""
+        What the server asks for is heeded before the next request takes this one's place.
+        """
+        entered = await self._throttle.enter()
+        try:
+            if request.hooks.before_sending is not None:
+                await request.hooks.before_sending()
+            outcome = await self._transport.send(request, token)
+            return outcome, self._next_delay(request, outcome, backoff, entered)
+        finally:
+            self._throttle.leave()
+
+    def _next_delay(
+        self, request: Request, outcome: Answer | TransportError, backoff: float, entered: float
+    ) -> float | None:
         if isinstance(outcome, TransportError):
-            return backoff
+            return backoff if _may_pass(request, outcome) else None
         wanted = protocol.retry_after(outcome)
         too_long = wanted is not None and wanted > self._retry.max_retry_after
         delay = backoff if too_long else wanted or backoff
         if outcome.status == 429 or (outcome.status == 503 and wanted):
-            self._throttle.pause(delay)
-        return None if too_long else delay
+            self._throttle.pause(delay, entered=entered)
+        else:
+            self._throttle.relax()
+        return None if too_long or not _may_pass(request, outcome) else delay
 
 
 def _may_pass(request: Request, outcome: Answer | TransportError) -> bool:

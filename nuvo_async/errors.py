@@ -4,6 +4,7 @@
 
     NuvoError
     ├── ConfigurationError (also ValueError)
+    │   └── JournalError                       a journal that cannot be used
     ├── ClientClosedError (also RuntimeError)
     ├── TransportError                         no answer
     │   └── RequestTimeoutError (also TimeoutError)
@@ -48,6 +49,7 @@ __all__ = [
     "ConfigurationError",
     "ConflictError",
     "InvalidResponseError",
+    "JournalError",
     "NotFoundError",
     "NuvoError",
     "PermissionDeniedError",
@@ -77,6 +79,10 @@ def _restore(cls: type[NuvoError], args: tuple[Any, ...], state: dict[str, Any])
 
 class ConfigurationError(NuvoError, ValueError):
     """Settings are missing or wrong, or would send credentials in clear text."""
+
+
+class JournalError(ConfigurationError):
+    """A journal cannot be used: corrupt, of another list, held by another run, not writable."""
 
 
 class ClientClosedError(NuvoError, RuntimeError):

@@ -40,6 +40,7 @@ __all__ = [
     "WaitOutageError",
     "WaitTimeoutError",
     "WriteFileFailureError",
+    "failures_of",
 ]
 
 
@@ -204,6 +205,15 @@ class ExecutionsFailed(NuvoError, ExceptionGroup[Exception]):  # noqa: N818 - a 
         return type(self)(self.message, excs, self.executions)
 
 
+def failures_of(executions: Sequence[Execution]) -> ExecutionsFailed | None:
+    """Return the failures among executions as a group, if there are any."""
+    failures = [_failure_of(one) for one in executions if one.failed]
+    if not failures:
+        return None
+    message = f"{len(failures)} of {len(executions)} executions failed"
+    return ExecutionsFailed(message, failures, executions)
+
+
 class CreateOutcomeUnknownError(NuvoError):
     """A Create was sent, and whether it started an execution is not known. It is not sent again.
 
@@ -283,7 +293,11 @@ class WaitOutageError(NuvoError):
 
 @frozen
 class PipelineRun:
-    """One pipeline that was run: the executions it started, and what went wrong, if anything."""
+    """One pipeline that was run: the executions it started, and what went wrong, if anything.
+
+    `error` is `ExecutionsFailed` where executions FAILED, or else what kept them from being started
+    or awaited; `executions` are then as they were last seen.
+    """
 
     pipeline_id: str
     executions: tuple[Execution, ...] = ()
@@ -296,8 +310,6 @@ class PipelineRun:
 
     def raise_for_failure(self) -> None:
         """Raise `error`, or else `ExecutionsFailed` if an execution failed."""
-        if self.error is not None:
-            raise self.error
-        failures = [_failure_of(one) for one in self.executions if one.failed]
-        if failures:
-            raise ExecutionsFailed(f"pipeline {self.pipeline_id}", failures, self.executions)
+        failed = self.error or failures_of(self.executions)
+        if failed is not None:
+            raise failed

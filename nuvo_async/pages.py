@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 from nuvo_async.executions import Execution, ExecutionPage
 
-__all__ = ["iterate"]
+__all__ = ["iterate", "limit_in_force"]
 
 
 async def iterate(
@@ -26,12 +26,12 @@ async def iterate(
                 return
             seen.add(execution.id)
             yield execution
-        if not new or len(page.data) < _limit_in_force(limit, page):
+        if not new or len(page.data) < limit_in_force(limit, page):
             return
         offset += len(page.data)
 
 
-def _limit_in_force(asked: int, page: ExecutionPage) -> int:
+def limit_in_force(asked: int, page: ExecutionPage) -> int:
     """The server may lower the limit, and says so; anything else that it says is not to go by."""
     lowered = page.pagination.limit
     return lowered if 0 < lowered < asked else asked

@@ -4,7 +4,7 @@ Nothing here does I/O, so all of it can be read, and tested, without an event lo
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
@@ -34,6 +34,7 @@ from nuvo_async.redaction import Redactor
 
 __all__ = [
     "Answer",
+    "Hooks",
     "Request",
     "create_execution",
     "error_of",
@@ -73,12 +74,26 @@ _UNCLEAR = {303, 408}
 
 
 @frozen(eq=False)
+class Hooks:
+    """What happens to a request, told to whoever asked for it.
+
+    `before_sending` is awaited when an attempt has its turn: time in the queue before that is
+    nobody's trouble. `on_trouble` is called with what another attempt is to mend.
+    """
+
+    before_sending: Callable[[], Awaitable[None]] | None = None
+    on_trouble: Callable[[NuvoError], None] | None = None
+
+
+_NO_HOOKS = Hooks()
+
+
+@frozen(eq=False)
 class Request:
     """What to send. `path` and `query` are relative to the base URL and already quoted.
 
     `repeatable` tells that sending it twice does no more than sending it once; `answer_is_secret`
-    that what comes back must not be shown. `on_sent` is called when an attempt has its turn: time
-    in the queue before that is nobody's trouble.
+    that what comes back must not be shown.
     """
 
     method: str
@@ -88,7 +103,7 @@ class Request:
     headers: Mapping[str, str] = field(factory=dict, repr=False)
     repeatable: bool = True
     answer_is_secret: bool = False
-    on_sent: Callable[[], None] | None = field(default=None, repr=False)
+    hooks: Hooks = field(default=_NO_HOOKS, repr=False)
 
 
 @frozen(eq=False)
@@ -120,21 +135,21 @@ class Answer:
 # ── What to send ──────────────────────────────────────────────────────────────────────────────
 
 
-def create_execution(pipeline_id: str) -> Request:
+def create_execution(pipeline_id: str, hooks: Hooks = _NO_HOOKS) -> Request:
     """Create: `POST execution/`."""
     body = orjson.dumps({"pipeline_id": arguments.text("pipeline_id", pipeline_id)})
-    return Request("POST", "execution/", body=body, repeatable=False)
+    return Request("POST", "execution/", body=body, repeatable=False, hooks=hooks)
 
 
-def read_execution(execution_id: str, on_sent: Callable[[], None] | None = None) -> Request:
+def read_execution(execution_id: str, hooks: Hooks = _NO_HOOKS) -> Request:
     """Read by ID: `GET execution/{id}`."""
     segment = arguments.path_segment("execution_id", execution_id)
-    return Request("GET", f"execution/{quote(segment, safe='')}", on_sent=on_sent)
+    return Request("GET", f"execution/{quote(segment, safe='')}", hooks=hooks)
 
 
-def list_executions(query: str) -> Request:
+def list_executions(query: str, hooks: Hooks = _NO_HOOKS) -> Request:
     """Read all: `GET execution/` with a query of `query.list_query`."""
-    return Request("GET", "execution/", query)
+    return Request("GET", "execution/", query, hooks=hooks)
 
 
 def exchange_license_key(key: LicenseKey) -> Request:

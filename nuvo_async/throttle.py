@@ -1,9 +1,8 @@
-"""How much is sent at once: requests in flight, and the whole client's pause after a 429."""
+"""How much is sent at once: the requests in flight, tuned by what the server refuses."""
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections import deque
 
 __all__ = ["Throttle"]
 
@@ -11,25 +10,78 @@ _log = logging.getLogger("nuvo_async")
 
 
 class Throttle:
-    """Holds back the requests of one client."""
+    """Holds back the requests of one client.
+
+    At most `max_concurrency` are in flight. When the server asks for less, all of them pause, and
+    then fewer are let through: half of what was in flight, and one more for each round of answers
+    (additive increase, multiplicative decrease).
+    """
 
     def __init__(self, max_concurrency: int) -> None:
-        self._slots = asyncio.Semaphore(max_concurrency)
-        self._resume_at = float("-inf")
+        self._most = max_concurrency
+        self._room = float(max_concurrency)
+        self._in_flight = 0
+        self._queue: deque[asyncio.Future[None]] = deque()
+        self._resume_at = self._tuned_at = float("-inf")
 
-    @asynccontextmanager
-    async def slot(self) -> AsyncIterator[None]:
-        """Wait for one of the `max_concurrency` places, and for the end of a pause."""
+    async def enter(self) -> float:
+        """Wait for a place, and for the end of a pause; return when that was, by the loop's clock.
+
+        Whoever has entered must `leave`.
+        """
         loop = asyncio.get_running_loop()
-        async with self._slots:
-            # It may have been prolonged meanwhile.
-            while (remaining := self._resume_at - loop.time()) > 0:  # noqa: ASYNC110
-                await asyncio.sleep(remaining)
-            yield
+        turn = loop.create_future()
+        self._queue.append(turn)
+        self._admit()
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled():  # It was admitted at that very moment.
+                self.leave()
+            raise
+        return loop.time()
 
-    def pause(self, seconds: float) -> None:
-        """Send nothing for that long. A pause under way is never shortened."""
-        resume_at = asyncio.get_running_loop().time() + seconds
-        if resume_at > self._resume_at:
-            self._resume_at = resume_at
+    def leave(self) -> None:
+        """Give the place to the next in the queue."""
+        self._in_flight -= 1
+        self._admit()
+
+    def _admit(self) -> None:
+        if asyncio.get_running_loop().time() < self._resume_at:
+            return
+        while self._queue and self._in_flight < int(self._room):
+            turn = self._queue.popleft()
+            if not turn.done():  # Whoever waited for it may have been cancelled.
+                self._in_flight += 1
+                turn.set_result(None)
+
+    def pause(self, seconds: float, *, entered: float) -> None:
+        """Send nothing for that long, and then less: the server refused what `entered` then.
+
+        A pause under way is never shortened. What was sent before the last tuning tells nothing of
+        it, so many refusals at once count as one.
+        """
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        if entered >= self._tuned_at:
+            self._tuned_at = now
+            self._room = float(max(1, min(int(self._room), self._in_flight) // 2))
+            _log.info(
+                "the server asks for less: %d of %d at once from now on",
+                int(self._room),
+                self._most,
+            )
+        if now + seconds > self._resume_at:
+            self._resume_at = now + seconds
+            loop.call_at(self._resume_at, self._admit)
             _log.info("the server asks for less: nothing is sent for %.2f s", seconds)
+
+    def relax(self) -> None:
+        """Let more through: the server has answered."""
+        before = int(self._room)
+        if before == self._most:
+            return
+        self._room = min(self._room + 1 / before, float(self._most))
+        if int(self._room) > before:
+            _log.debug("the server keeps up: %d of %d at once", int(self._room), self._most)
+            self._admit()

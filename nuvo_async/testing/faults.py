@@ -21,6 +21,7 @@ __all__ = [
     "gzip_bomb",
     "html_page",
     "not_json",
+    "rate_limit",
     "redirect",
     "stale_listing",
     "status",
@@ -41,6 +42,27 @@ def status(
     async def fault(_request: web.Request, _act: Act) -> web.StreamResponse:
         json = {"statusCode": code, "message": message}
         return web.json_response(json, status=code, headers=headers)
+
+    return fault
+
+
+def rate_limit(requests: int, *, per: float = 1.0) -> Fault:
+    """Act on so many requests in each window of `per` seconds, and answer 429 to the others.
+
+    `Retry-After` names the end of the window. Laid out for several calls, it counts them together.
+    """
+    window, used = -1, 0
+
+    async def fault(request: web.Request, act: Act) -> web.StreamResponse:
+        nonlocal window, used
+        now = asyncio.get_running_loop().time()
+        if int(now / per) != window:
+            window, used = int(now / per), 0
+        used += 1
+        if used <= requests:
+            return await act()
+        wait = max((window + 1) * per - now, 0.001)
+        return await status(429, retry_after=f"{wait:.3f}")(request, act)
 
     return fault
 

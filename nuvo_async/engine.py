@@ -1,0 +1,430 @@
+"""Reads the states of all executions that are waited for, together, with few requests.
+
+While few are waited for, each is read by its id, when its `PollPolicy` says. When there are many,
+a listing is swept at the pace of the youngest wait, and tells of most of them. Nothing rests on a
+listing alone: what it has not shown is read by id as before; what it shows to have ended is read
+by id, unless its waits do not care; and each execution is read by id at bounded intervals anyway. A
+few of these readings are made with each sweep. Where they tell of an end that the listing does not
+show afterwards, it is trusted less, and in the end another way is taken.
+"""
+
+import asyncio
+import logging
+import random
+from contextlib import suppress
+from datetime import datetime
+
+from nuvo_async.api import ExecutionAPI
+from nuvo_async.errors import APIError, AuthenticationError, NuvoError, TransportError
+from nuvo_async.executions import Execution, ExecutionPage
+from nuvo_async.listings import Listing, ListingUnfit, Sweep
+from nuvo_async.polling import PollPolicy
+from nuvo_async.protocol import Hooks
+from nuvo_async.schedule import Schedule, Watch
+from nuvo_async.silence import Silence
+from nuvo_async.waiting import Wait
+from nuvo_async.ways import Ways
+
+__all__ = ["Engine"]
+
+_log = logging.getLogger("nuvo_async")
+
+# So few executions cost no more when each is read by its id.
+_FEW = 5
+# Each is read by its id within so many times its `max_interval`, less a random share for spread.
+_READ_WITHIN = 4
+_SHORTEST_TICK = 0.001
+_AT_ONCE = float("-inf")
+
+
+class Engine:
+    """Serves the waits of one client, from the first to the last that there is at a time."""
+
+    def __init__(
+        self, api: ExecutionAPI, max_concurrency: int, *, unknown_statuses: set[str]
+    ) -> None:
+        self._api = api
+        self._unknown_statuses = unknown_statuses
+        self._watches: dict[str, Watch] = {}
+        self._schedule = Schedule()
+        # The waits by policy, oldest first: the youngest of each sets its pace.
+        self._waits: dict[PollPolicy, dict[Wait, None]] = {}
+        self._inside = 0
+        self._task: asyncio.Task[None] | None = None
+        self._news = asyncio.Event()
+        self._next_tick = float("-inf")
+        # Readings by id that may be begun. One that fails uses its credit up, one that succeeds
+        # earns two: in an outage there is one for each tick, and soon after it there are many.
+        self._most_readings = self._credit = max_concurrency
+        self._readings = 0
+        self._ways = Ways()
+        self._sweeping = False
+        # What was due by then has been looked for in the listing.
+        self._looked_for = self._last_sweep = _AT_ONCE
+        self._new: set[str] = set()
+        self._listing_refused = False
+        self._silence = Silence(self._waits)
+
+    # ── Waits come and go ─────────────────────────────────────────────────────────────────────
+
+    def join(self, wait: Wait) -> None:
+        """Take a wait in; what becomes of its execution will be told to it."""
+        now = _now()
+        wait.start(now)
+        self._inside += 1
+        listing = self._ways.current
+        watch = self._watches.get(wait.execution_id)
+        if watch is None:
+            watch = self._watches[wait.execution_id] = Watch(wait.execution_id)
+            watch.before = None if listing is None else listing.newest
+            self._new.add(wait.execution_id)
+        watch.waits.append(wait)
+        watch.updated_at = _later(watch.updated_at, wait.known_at)
+        watch.read_by = now + _longest_unread(watch)
+        self._waits.setdefault(wait.options.policy, {})[wait] = None
+        self._next_tick = min(self._next_tick, now + wait.options.policy.delay(0))
+        # Among many, the next sweep comes first, and may show it.
+        self._put(watch, now if listing is None else self._next_tick)
+        self._silence.look_again()
+        if self._task is None:
+            self._task = asyncio.create_task(self._run())
+        self._news.set()
+
+    def leave(self, wait: Wait) -> set[asyncio.Task[None]]:
+        """Let a wait go; return the tasks that end because it was the last of its kind."""
+        self._inside -= 1
+        ending: set[asyncio.Task[None]] = set()
+        watch = self._watches.get(wait.execution_id)
+        if watch is not None and wait in watch.waits:
+            self._remove(watch, wait)
+            if not watch.waits and watch.reading is not None:
+                watch.reading.cancel()
+                ending.add(watch.reading)
+        if self.is_idle and self._task is not None:
+            self._silence.cancel()
+            self._task.cancel()
+            ending.add(self._task)
+        return ending
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether the last wait has left."""
+        return not self._inside
+
+    def _remove(self, watch: Watch, wait: Wait) -> None:
+        watch.waits.remove(wait)
+        alike = self._waits[wait.options.policy]
+        del alike[wait]
+        if not alike:
+            del self._waits[wait.options.policy]
+        if not watch.waits:
+            del self._watches[watch.execution_id]
+            self._new.discard(watch.execution_id)
+            self._schedule.tidy(len(self._watches))
+
+    # ── Ticks ─────────────────────────────────────────────────────────────────────────────────
+
+    async def _run(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as self._tasks:
+                while True:
+                    self._news.clear()
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout_at(self._turn(_now())):
+                            await self._news.wait()
+        except Exception as crash:  # noqa: BLE001 - whatever it was, no wait may hang for it
+            _log.exception("polling has failed, and with it all waits")
+            self._end_all(crash)
+
+    def _turn(self, now: float) -> float | None:
+        """Do what is due, and return when there will be more to do."""
+        if not self._watches:
+            return None
+        before = self._ways.current
+        if self._ways.choose(many=len(self._watches) > _FEW):
+            if before is not None:
+                self._trust_no_more(now)
+            self._next_tick = now
+        if now >= self._next_tick:
+            self._begin_tick(now)
+        if self._ways.current is not None:
+            return self._next_tick
+        self._read_due()
+        first = self._schedule.first()
+        if first is None or not self._credit:
+            return self._next_tick
+        return min(self._next_tick, first.due)
+
+    def _begin_tick(self, now: float) -> None:
+        youngest = ((policy, next(reversed(alike))) for policy, alike in self._waits.items())
+        pace = min(policy.delay(now - wait.started) for policy, wait in youngest)
+        self._next_tick = now + max(pace, _SHORTEST_TICK)
+        self._ways.next_tick()
+        self._credit = max(self._credit, 1)
+        listing = self._ways.current
+        if listing is None:
+            return
+        if not self._sweeping:
+            self._sweeping = True
+            self._tasks.create_task(self._sweep(listing))
+        else:
+            self._ways.strike(listing, "its answer is late")
+            self._looked_for = now
+            self._read_due()
+            self._audit()
+
+    # ── By listing ────────────────────────────────────────────────────────────────────────────
+
+    async def _sweep(self, listing: Listing) -> None:
+        began = _now()
+        try:
+            sweep = await listing.sweep(
+                self._read_page,
+                wanted=self._is_wanted,
+                new=frozenset(self._new),
+                most_pages=len(self._watches),
+            )
+        except (ListingUnfit, NuvoError) as problem:
+            self._on_unswept(listing, problem)
+            self._looked_for = began
+        else:
+            self._listing_refused = False
+            self._on_swept(listing, sweep, began)
+        finally:
+            self._sweeping = False
+        if listing is self._ways.current:
+            self._read_due()
+            self._audit()
+        self._news.set()
+
+    async def _read_page(self, query: str) -> ExecutionPage:
+        page = await self._api.read_all(query, Hooks(before_sending=self._begin_silence))
+        self._silence.end()
+        return page
+
+    async def _begin_silence(self) -> None:
+        self._silence.begin()
+
+    def _is_wanted(self, execution_id: str) -> bool:
+        return execution_id in self._watches or self._ways.is_noted(execution_id)
+
+    def _on_unswept(self, listing: Listing, problem: ListingUnfit | NuvoError) -> None:
+        self._listing_refused = isinstance(problem, AuthenticationError)
+        if isinstance(problem, NuvoError) and _is_transient(problem):
+            self._silence.trouble = problem
+            self._next_tick = max(self._next_tick, _now() + self._wanted_delay(problem))
+            self._ways.strike(listing, problem)
+        else:
+            self._ways.drop(listing, problem)
+
+    def _on_swept(self, listing: Listing, sweep: Sweep, began: float) -> None:
+        ended = len(sweep.gone)
+        for execution in sweep.shown.values():
+            if (watch := self._watches.get(execution.id)) is not None:
+                ended += execution.is_finished
+                self._on_listed(watch, execution, listing)
+        for execution_id in sweep.gone:
+            if (watch := self._watches.get(execution_id)) is not None:
+                watch.listed_by = None
+                self._new.add(execution_id)
+                self._read_soon(watch)
+        _log.debug(
+            "%s: %d pages show %d executions of %d, and %d that ended",
+            *(listing.name, sweep.pages, len(sweep.shown), len(self._watches), ended),
+        )
+        self._ways.judge(listing, sweep, began=began, brought_news=bool(ended))
+        # What changes while many pages are read can move to one that was read before.
+        self._looked_for = began if sweep.pages == 1 else self._last_sweep
+        self._last_sweep = began
+
+    def _on_listed(self, watch: Watch, execution: Execution, listing: Listing) -> None:
+        moment = execution.updated_at
+        if moment and watch.updated_at and moment < watch.updated_at:
+            return
+        # Where Read by ID has told of the same state, the listing has no news of it.
+        is_news = moment is None or moment != watch.updated_at or watch.listed_by is listing
+        watch.updated_at = _later(watch.updated_at, moment)
+        self._note_status(execution)
+        for wait in tuple(watch.waits):
+            final = execution.is_finished and not wait.options.with_logs
+            wait.see(execution, final=final)
+            if final:
+                self._remove(watch, wait)
+        if not watch.waits:
+            if watch.reading is not None:
+                watch.reading.cancel()
+        elif not execution.is_finished:
+            self._trust(watch, listing)
+        elif is_news:
+            self._read_soon(watch)
+
+    # ── Trust ─────────────────────────────────────────────────────────────────────────────────
+
+    def _trust(self, watch: Watch, listing: Listing) -> None:
+        """Leave it to the listing to show what becomes of an execution, for a while."""
+        watch.listed_by = listing
+        watch.must_be_read = False
+        self._new.discard(watch.execution_id)
+        if self._ways.is_trusted:
+            self._put(watch, watch.read_by)
+
+    def _read_soon(self, watch: Watch) -> None:
+        watch.must_be_read = True
+        self._put(watch, _AT_ONCE)
+
+    def _trust_no_more(self, now: float) -> None:
+        """Have each execution come up at its own pace again."""
+        for watch in self._watches.values():
+            self._new.add(watch.execution_id)
+            if not watch.must_be_read:
+                due = now + random.random() * watch.delay(now)  # noqa: S311 - no secret
+                self._put(watch, min(due, watch.due))
+
+    def _is_left_to_listing(self, watch: Watch) -> bool:
+        listing = self._ways.current if self._ways.is_trusted else None
+        return listing is not None and watch.listed_by is listing and not watch.must_be_read
+
+    def _audit(self) -> None:
+        """Read some by id that are left to the listing: the more, the more it is in doubt."""
+        for _ in range(2**self._ways.strikes):
+            watch = self._schedule.first()
+            if watch is None or not self._is_left_to_listing(watch) or not self._credit:
+                return
+            self._schedule.pop()
+            self._begin_reading(watch)
+
+    # ── By id ─────────────────────────────────────────────────────────────────────────────────
+
+    def _put(self, watch: Watch, due: float) -> None:
+        watch.due = due
+        if watch.reading is None:
+            self._schedule.put(watch)
+
+    def _read_due(self) -> None:
+        now = _now()
+        # What has come up since the last sweep, the next one may show.
+        due = now if self._ways.current is None else self._looked_for
+        while self._credit and (watch := self._schedule.first()) and watch.due <= due:
+            self._schedule.pop()
+            if self._is_left_to_listing(watch) and now < watch.read_by:
+                self._put(watch, watch.read_by)
+            else:
+                self._begin_reading(watch)
+
+    def _begin_reading(self, watch: Watch) -> None:
+        self._credit -= 1
+        self._readings += 1
+        watch.reading = self._tasks.create_task(self._read(watch))
+
+    async def _read(self, watch: Watch) -> None:
+        async def before_sending() -> None:
+            self._silence.begin()
+            if watch.silent_from is None:
+                watch.silent_from = _now()
+                for wait in watch.waits:
+                    wait.meet_silence(watch.silent_from)
+
+        def on_trouble(trouble: NuvoError) -> None:
+            for wait in watch.waits:
+                wait.trouble = trouble
+
+        earned = 1
+        try:
+            execution = await self._api.read(watch.execution_id, Hooks(before_sending, on_trouble))
+        except NuvoError as trouble:
+            earned = 0 if _is_transient(trouble) else 1
+            self._on_unread(watch, trouble)
+        else:
+            earned = 2
+            self._on_read(watch, execution)
+        finally:
+            watch.reading = None
+            self._readings -= 1
+            self._credit = min(self._credit + earned, self._most_readings - self._readings)
+        if watch.waits:
+            self._put(watch, watch.due)
+        if not self._sweeping:
+            self._read_due()
+        self._news.set()
+
+    def _on_read(self, watch: Watch, execution: Execution) -> None:
+        now = _now()
+        self._silence.end()
+        self._note_status(execution)
+        watch.silent_from = None
+        for wait in watch.waits:
+            wait.see(execution, final=execution.is_finished)
+        listing = self._ways.current
+        would_show = listing is not None and listing.would_show(execution, watch.before)
+        if execution.is_finished:
+            if would_show and not watch.must_be_read:
+                self._ways.note_end(watch.execution_id, now)
+            for wait in tuple(watch.waits):
+                self._remove(watch, wait)
+            return
+        watch.updated_at = _later(watch.updated_at, execution.updated_at)
+        watch.read_by = now + _longest_unread(watch)
+        watch.must_be_read = False
+        watch.due = now + watch.delay(now)
+        if listing is not None and (watch.listed_by is listing or not would_show):
+            self._trust(watch, listing)
+
+    def _on_unread(self, watch: Watch, trouble: NuvoError) -> None:
+        now = _now()
+        if _is_transient(trouble):
+            self._silence.trouble = trouble
+        else:
+            self._silence.end()
+        if isinstance(trouble, AuthenticationError) and self._listing_refused:
+            self._end_all(trouble)  # It is the credentials that are refused, by both.
+            return
+        watch.silent_from = watch.silent_from or now
+        for wait in tuple(watch.waits):
+            if wait.bears(trouble, now):
+                wait.meet(trouble, watch.silent_from)
+            else:
+                wait.end(trouble)
+                self._remove(watch, wait)
+        if watch.waits:
+            _log.info("waiting for execution %s goes on: %s", watch.execution_id, trouble)
+            watch.must_be_read = True
+            watch.due = now + max(watch.delay(now), self._wanted_delay(trouble))
+
+    def _wanted_delay(self, trouble: NuvoError) -> float:
+        """Return what the server asks for, in seconds."""
+        wanted = trouble.retry_after if isinstance(trouble, APIError) else None
+        # An absurd `Retry-After` must not put an end to polling.
+        return min(wanted or 0, *(policy.max_interval for policy in self._waits))
+
+    def _end_all(self, error: Exception) -> None:
+        for watch in tuple(self._watches.values()):
+            for wait in tuple(watch.waits):
+                wait.end(error)
+                self._remove(watch, wait)
+
+    def _note_status(self, execution: Execution) -> None:
+        status = execution.status
+        if not status.is_known and status not in self._unknown_statuses:
+            self._unknown_statuses.add(status)
+            _log.warning(
+                "unknown status %.60r: it is not taken for an end of the execution", str(status)
+            )
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _later(one: datetime | None, other: datetime | None) -> datetime | None:
+    return max(filter(None, (one, other)), default=None)
+
+
+def _longest_unread(watch: Watch) -> float:
+    share = random.uniform(0.7, 0.95)  # noqa: S311 - no secret
+    return _READ_WITHIN * share * min(wait.options.policy.max_interval for wait in watch.waits)
+
+
+def _is_transient(trouble: NuvoError) -> bool:
+    if isinstance(trouble, APIError):
+        return trouble.status in {408, 429} or trouble.status >= 500
+    return isinstance(trouble, TransportError)
