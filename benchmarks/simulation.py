@@ -28,6 +28,7 @@ __all__ = ["Model", "durations", "run"]
 T = TypeVar("T")
 _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 _NO_HOOKS = Hooks()
+_MOST_IDLE = 100_000
 
 
 class _SimulatedLoop(asyncio.SelectorEventLoop):
@@ -48,10 +49,14 @@ class _Selector(selectors.DefaultSelector):
     def __init__(self, loop: _SimulatedLoop) -> None:
         super().__init__()
         self._loop = loop
+        self._idle = 0
 
     def select(self, timeout: float | None = None) -> list[Any]:
         if timeout is None:
             raise RuntimeError("everything waits for something that will never happen")
+        self._idle = 0 if timeout else self._idle + 1
+        if self._idle > _MOST_IDLE:
+            raise RuntimeError("something is busy, but time does not pass")
         self._loop.advance(timeout)
         return []
 

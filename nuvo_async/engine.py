@@ -33,6 +33,8 @@ _log = logging.getLogger("nuvo_async")
 _FEW = 5
 # Each is read by its id within so many times its `max_interval`, less a random share for spread.
 _READ_WITHIN = 4
+# A sweep that takes longer, in seconds, is a reason to read by id meanwhile.
+_LATE = 5.0
 _SHORTEST_TICK = 0.001
 _AT_ONCE = float("-inf")
 
@@ -58,7 +60,7 @@ class Engine:
         self._most_readings = self._credit = max_concurrency
         self._readings = 0
         self._ways = Ways()
-        self._sweeping = False
+        self._sweeping_since: float | None = None
         # What was due by then has been looked for in the listing.
         self._looked_for = self._last_sweep = _AT_ONCE
         self._new: set[str] = set()
@@ -147,13 +149,13 @@ class Engine:
             self._next_tick = now
         if now >= self._next_tick:
             self._begin_tick(now)
-        if self._ways.current is not None:
+        if self._sweeping_since is not None:
             return self._next_tick
         self._read_due()
         first = self._schedule.first()
         if first is None or not self._credit:
             return self._next_tick
-        return min(self._next_tick, first.due)
+        return min(self._next_tick, first.due if self._ways.current is None else first.read_by)
 
     def _begin_tick(self, now: float) -> None:
         youngest = ((policy, next(reversed(alike))) for policy, alike in self._waits.items())
@@ -164,10 +166,10 @@ class Engine:
         listing = self._ways.current
         if listing is None:
             return
-        if not self._sweeping:
-            self._sweeping = True
+        if self._sweeping_since is None:
+            self._sweeping_since = now
             self._tasks.create_task(self._sweep(listing))
-        else:
+        elif now - self._sweeping_since > _LATE:
             self._ways.strike(listing, "its answer is late")
             self._looked_for = now
             self._read_due()
@@ -191,7 +193,7 @@ class Engine:
             self._listing_refused = False
             self._on_swept(listing, sweep, began)
         finally:
-            self._sweeping = False
+            self._sweeping_since = None
         if listing is self._ways.current:
             self._read_due()
             self._audit()
@@ -304,7 +306,9 @@ class Engine:
         now = _now()
         # What has come up since the last sweep, the next one may show.
         due = now if self._ways.current is None else self._looked_for
-        while self._credit and (watch := self._schedule.first()) and watch.due <= due:
+        while self._credit and (watch := self._schedule.first()):
+            if watch.due > due and watch.read_by > now:
+                return
             self._schedule.pop()
             if self._is_left_to_listing(watch) and now < watch.read_by:
                 self._put(watch, watch.read_by)
@@ -343,7 +347,7 @@ class Engine:
             self._credit = min(self._credit + earned, self._most_readings - self._readings)
         if watch.waits:
             self._put(watch, watch.due)
-        if not self._sweeping:
+        if self._sweeping_since is None:
             self._read_due()
         self._news.set()
 

@@ -6,6 +6,7 @@ Each hook refuses what is not of its type, where cattrs by itself would coerce: 
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, cast
 
 import attrs
@@ -16,6 +17,7 @@ from cattrs.gen import make_dict_structure_fn, override
 from nuvo_async import dates
 from nuvo_async.executions import Execution
 from nuvo_async.models import (
+    Actor,
     ActorType,
     ErrorType,
     ExecutionRun,
@@ -103,6 +105,12 @@ def _duration(obj: object, _: object) -> timedelta:
         raise TypeError("expected a number of milliseconds, got one out of range") from None
 
 
+@lru_cache(maxsize=100)
+def _shared(actor: Actor) -> Actor:
+    # Few people start thousands of executions, each of which names them twice.
+    return actor
+
+
 def _milliseconds(duration: timedelta) -> int | float:
     milliseconds = duration / _MILLISECOND
     return int(milliseconds) if milliseconds.is_integer() else milliseconds
@@ -135,6 +143,10 @@ def make_converter(*, detailed: bool) -> Converter:
         )
         return _checked(dict, "an object", hook)
 
+    def actor_hook(cls: type[Any]) -> Callable[[Any, Any], Any]:
+        hook = make_dict_structure_fn(cls, converter)
+        return _checked(dict, "an object", lambda obj, _: _shared(hook(obj, cls)))
+
     def run_hook(cls: type[Any]) -> Callable[[Any, Any], Any]:
         hook = make_dict_structure_fn(cls, converter)
         absent = {"data": None, "duration": None}
@@ -157,6 +169,7 @@ def make_converter(*, detailed: bool) -> Converter:
     converter.register_structure_hook_factory(attrs.has, model_hook)
     converter.register_structure_hook_factory(lambda cls: cls is Execution, execution_hook)
     converter.register_structure_hook_factory(lambda cls: cls is ExecutionRun, run_hook)
+    converter.register_structure_hook_factory(lambda cls: cls is Actor, actor_hook)
     converter.register_unstructure_hook(datetime, dates.to_text)
     converter.register_unstructure_hook(timedelta, _milliseconds)
     return converter

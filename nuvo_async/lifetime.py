@@ -1,8 +1,7 @@
 """The life of a client: bound to one event loop at its first call, ended by `close`."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from types import TracebackType
 
 from nuvo_async.errors import ClientClosedError
 
@@ -29,30 +28,9 @@ class Lifetime:
                 " belong to; make one client for each event loop (each asyncio.run)"
             )
 
-    @asynccontextmanager
-    async def inside(self) -> AsyncIterator[None]:
+    def inside(self) -> "_Inside":
         """Be inside the client while the block runs; `end` makes it a `ClientClosedError`."""
-        self.check()
-        # A timeout without a deadline is asyncio's own way to cancel a block of a task from
-        # elsewhere, and to tell that cancellation from any other.
-        block = asyncio.timeout(None)
-        try:
-            async with block:
-                self._inside[block] = asyncio.current_task()
-                try:
-                    yield
-                finally:
-                    del self._inside[block]
-        except TimeoutError as error:
-            if not block.expired():
-                raise
-            closed = ClientClosedError("the client was closed while the call was under way")
-            # They name what goes on remotely.
-            for note in getattr(error.__cause__, "__notes__", ()):
-                closed.add_note(note)
-        else:
-            return
-        raise closed
+        return _Inside(self)
 
     def end(self, *, own: bool) -> None:
         """End the blocks of the current task (`own`), or those of all the others."""
@@ -60,3 +38,48 @@ class Lifetime:
         for block, task in self._inside.items():
             if (task is asyncio.current_task()) is own and not block.expired():
                 block.reschedule(now)
+
+    def enter(self, block: asyncio.Timeout) -> None:
+        """Have `end` expire this block, which the current task is about to run."""
+        self._inside[block] = asyncio.current_task()
+
+    def leave(self, block: asyncio.Timeout) -> None:
+        """The block has ended."""
+        del self._inside[block]
+
+
+class _Inside:
+    """A context manager that takes little memory: there is one for each of thousands of waits.
+
+    A timeout without a deadline is asyncio's own way to cancel a block of a task from elsewhere, and
+    to tell that cancellation from any other.
+    """
+
+    __slots__ = ("_block", "_lifetime")
+
+    def __init__(self, lifetime: Lifetime) -> None:
+        self._lifetime = lifetime
+        self._block = asyncio.timeout(None)
+
+    async def __aenter__(self) -> None:
+        self._lifetime.check()
+        await self._block.__aenter__()
+        self._lifetime.enter(self._block)
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        frames: TracebackType | None,
+    ) -> None:
+        self._lifetime.leave(self._block)
+        try:
+            await self._block.__aexit__(kind, error, frames)
+        except TimeoutError:
+            closed = ClientClosedError("the client was closed while the call was under way")
+            # They name what goes on remotely.
+            for note in getattr(error, "__notes__", ()):
+                closed.add_note(note)
+        else:
+            return
+        raise closed

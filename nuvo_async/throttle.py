@@ -63,7 +63,7 @@ class Throttle:
         """
         loop = asyncio.get_running_loop()
         now = loop.time()
-        if entered >= self._tuned_at:
+        if entered > self._tuned_at:
             self._tuned_at = now
             self._room = float(max(1, min(int(self._room), self._in_flight) // 2))
             _log.info(

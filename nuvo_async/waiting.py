@@ -153,12 +153,14 @@ class Wait:
         self._limit_outage(began)
 
     def _limit_outage(self, began: float) -> None:
-        if self._unread_since is not None or self.options.timeout is not None:
+        if self.options.timeout is not None:
             return
         began = max(began, self.started)
-        silence = timedelta(seconds=asyncio.get_running_loop().time() - began)
-        self._unread_since = datetime.now(UTC) - silence
-        self._set_deadline(began + self.options.policy.max_outage)
+        deadline = began + self.options.policy.max_outage
+        if self._deadline is None or deadline < self._deadline:
+            silence = timedelta(seconds=asyncio.get_running_loop().time() - began)
+            self._unread_since = datetime.now(UTC) - silence
+            self._set_deadline(deadline)
 
     def _set_deadline(self, when: float | None) -> None:
         if when != self._deadline:

@@ -1,0 +1,538 @@
+"""Many waits are read together. On a simulated clock, so that each second here is exact and quick."""
+
+import asyncio
+import logging
+import random
+import statistics
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from attrs import define, evolve, field
+
+from benchmarks.simulation import Model, durations, run
+from nuvo_async import (
+    AuthenticationError,
+    Execution,
+    ExecutionStatus,
+    NotFoundError,
+    NuvoError,
+    PermissionDeniedError,
+    PollPolicy,
+    ServerError,
+    TransportError,
+    TriggerType,
+    WaitOutageError,
+    WaitTimeoutError,
+)
+from nuvo_async.poller import Poller
+from nuvo_async.waiting import Wait, WaitOptions
+
+DEFAULT = PollPolicy()
+
+
+def model_of(count: int, *, most: float = 30.0, **options: Any) -> Model:
+    """So many executions, all begun within a second."""
+    dice = random.Random(5)
+    begins = sorted(dice.random() for _ in range(count))
+    lengths = durations(count, most=most)
+    return Model(begins, [b + d for b, d in zip(begins, lengths, strict=True)], **options)
+
+
+@define
+class Outcomes:
+    late: list[float] = field(factory=list)
+    errors: dict[str, BaseException] = field(factory=dict)
+
+
+def wait_for_all_of(model: Any, poller: Poller | None = None, **options: Any) -> Outcomes:
+    """Wait for each execution from when its Create was answered, each in a task of its own."""
+    options.setdefault("policy", DEFAULT)
+    outcomes = Outcomes()
+
+    async def follow(poller: Poller, index: int) -> None:
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(model.begins[index] + model.latency)
+        wait = WaitOptions(**options).wait_for(f"e{index}")
+        try:
+            execution = await poller.wait(wait)
+        except NuvoError as error:
+            outcomes.errors[wait.execution_id] = error
+        else:
+            assert execution.is_finished
+            assert execution.id == wait.execution_id
+            outcomes.late.append(loop.time() - model.ends[index])
+
+    async def main() -> None:
+        at_work = poller or Poller(model, 100)
+        await asyncio.gather(*(follow(at_work, index) for index in range(len(model.begins))))
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    run(main())
+    return outcomes
+
+
+def per_run(model: Model) -> float:
+    return len(model.requests) / len(model.begins)
+
+
+# What it costs.
+
+
+@pytest.mark.parametrize(
+    ("count", "with_logs", "requests", "latency"),
+    [
+        (100, True, 2.0, 0.6),
+        (100, False, 0.6, 0.6),
+        (1000, True, 1.3, 0.8),
+        (1000, False, 0.15, 0.8),
+        (10_000, False, 0.05, 1.5),
+    ],
+)
+def test_many_waits_cost_few_requests(count, with_logs, requests, latency):
+    model = model_of(count)
+    outcomes = wait_for_all_of(model, with_logs=with_logs)
+    assert len(outcomes.late) == count
+    assert per_run(model) <= requests
+    assert statistics.mean(outcomes.late) <= latency
+
+
+def test_few_waits_are_read_by_id_alone():
+    model = model_of(5)
+    wait_for_all_of(model)
+    assert set(model.count()) == {"read"}
+
+
+def test_two_waits_for_one_execution_share_their_polls():
+    alone, shared = Model([0], [10]), Model([0], [10])
+    policy = PollPolicy(jitter=0)
+
+    async def main(model: Model, waits: int) -> None:
+        poller = Poller(model, 100)  # type: ignore[arg-type]  # the model has what the engine calls
+        await asyncio.gather(*(poller.wait(Wait("e0", options(policy))) for _ in range(waits)))
+
+    run(main(alone, 1))
+    run(main(shared, 7))
+    assert len(shared.requests) == len(alone.requests)
+
+
+def options(policy: PollPolicy = DEFAULT, **others: Any) -> WaitOptions:
+    return WaitOptions(policy=policy, **others)
+
+
+def test_the_final_word_is_that_of_read_by_id_where_logs_are_wanted():
+    """Waits with and without logs share the engine, and each gets what it asked for."""
+    model = model_of(40)
+
+    async def main() -> None:
+        poller = Poller(model, 100)
+        waits = [Wait(f"e{n}", options(with_logs=bool(n % 2))) for n in range(40)]
+        await asyncio.sleep(1.1)
+        await asyncio.gather(*map(poller.wait, waits))
+
+    run(main())
+    finals = [call for moment, call in model.requests if call == "read"]
+    assert 20 <= len(finals) < 40 + 25
+
+
+def test_cpu_follows_what_changes_and_not_how_many_wait():
+    """No tick looks at all waits: the Python calls of quiet ticks are the same for ten times as many."""
+
+    def calls_while_quiet(count: int) -> int:
+        model = Model([0.001 * n for n in range(count)], [10_000.0] * count)
+        calls = 0
+
+        def note(frame: Any, event: str, _: Any) -> None:
+            nonlocal calls
+            calls += event == "call" and "nuvo_async" in frame.f_code.co_filename
+
+        async def main() -> None:
+            poller = Poller(model, 100)
+            policy = PollPolicy(max_interval=1000)
+            waits = [
+                asyncio.ensure_future(poller.wait(Wait(f"e{n}", options(policy))))
+                for n in range(count)
+            ]
+            await asyncio.sleep(20)
+            sys.setprofile(note)
+            await asyncio.sleep(500)
+            sys.setprofile(None)
+            for wait in waits:
+                wait.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
+
+        run(main())
+        return calls
+
+    few, many = calls_while_quiet(200), calls_while_quiet(2000)
+    assert many < 1.5 * few
+
+
+def test_each_is_read_by_id_within_bounded_intervals():
+    """Whatever listings show: here nothing changes for an hour."""
+    count = 50
+    model = Model([0.01 * n for n in range(count)], [3600.0] * count)
+    read_at: dict[str, list[float]] = {f"e{n}": [0.5] for n in range(count)}
+    read = model.read
+
+    class Recorded(Model):
+        async def read(self, execution_id: str, *rest: Any) -> Execution:
+            read_at[execution_id].append(asyncio.get_running_loop().time())
+            return await read(execution_id, *rest)
+
+    recorded = Recorded(model.begins, model.ends)
+    wait_for_all_of(recorded)
+    for moments in read_at.values():
+        gaps = [later - earlier for earlier, later in zip(moments, moments[1:], strict=False)]
+        assert max(gaps) <= 4 * DEFAULT.max_interval
+    assert recorded.count()["read"] < count * 3600 / 60
+
+
+# Listings that lie.
+
+
+def stale(_: random.Random) -> Callable[..., list[Execution]]:
+    first: list[Execution] = []
+
+    def distort(executions: list[Execution], _: dict[str, Any]) -> list[Execution]:
+        first.extend(executions if not first else ())
+        return first
+
+    return distort
+
+
+def half(_: random.Random) -> Callable[..., list[Execution]]:
+    return lambda executions, _: [one for one in executions if int(one.id[1:]) % 2]
+
+
+def half_at_random(dice: random.Random) -> Callable[..., list[Execution]]:
+    return lambda executions, _: [one for one in executions if dice.random() < 0.5]
+
+
+def in_random_order(dice: random.Random) -> Callable[..., list[Execution]]:
+    return lambda executions, _: dice.sample(executions, len(executions))
+
+
+def by_creation(_: random.Random) -> Callable[..., list[Execution]]:
+    return lambda executions, _: sorted(executions, key=lambda one: one.created_at, reverse=True)
+
+
+def without_dates(_: random.Random) -> Callable[..., list[Execution]]:
+    return lambda executions, _: [evolve(one, updated_at=None) for one in executions]
+
+
+def dates_that_stay(_: random.Random) -> Callable[..., list[Execution]]:
+    return lambda executions, _: sorted(
+        (evolve(one, updated_at=one.created_at) for one in executions),
+        key=lambda one: one.updated_at,
+        reverse=True,
+    )
+
+
+def never_an_end(_: random.Random) -> Callable[..., list[Execution]]:
+    return lambda executions, _: [
+        evolve(one, status=ExecutionStatus.PROCESSING) for one in executions
+    ]
+
+
+def empty(_: random.Random) -> Callable[..., list[Execution]]:
+    return lambda executions, _: []
+
+
+def foreign(count: int) -> list[Execution]:
+    later = datetime(2030, 1, 1, tzinfo=UTC)
+    return [
+        Execution(
+            f"x{n}", "p", ExecutionStatus.SUCCESSFUL, TriggerType.EVENT, None, updated_at=later
+        )
+        for n in range(count)
+    ]
+
+
+def among_many_others(_: random.Random) -> Callable[..., list[Execution]]:
+    others = foreign(1000)
+    return lambda executions, _: others + executions
+
+
+def never_filtered_nor_sorted(dice: random.Random) -> Callable[..., list[Execution]]:
+    others = foreign(20_000)
+    return lambda executions, _: others + dice.sample(executions, len(executions))
+
+
+LIES = [
+    stale,
+    half,
+    half_at_random,
+    in_random_order,
+    by_creation,
+    without_dates,
+    dates_that_stay,
+    never_an_end,
+    empty,
+    among_many_others,
+    never_filtered_nor_sorted,
+]
+
+
+@pytest.mark.parametrize("with_logs", [True, False])
+@pytest.mark.parametrize("lie", LIES)
+def test_a_listing_that_lies_costs_time_and_requests_only(lie, with_logs):
+    model = model_of(300, distort=lie(random.Random(3)))
+    outcomes = wait_for_all_of(model, with_logs=with_logs)
+    assert len(outcomes.late) == 300
+    assert statistics.mean(outcomes.late) < 4
+    assert max(outcomes.late) < 4 * DEFAULT.max_interval
+    # Each by its own id, at the same policy, takes five or so.
+    assert per_run(model) < 8
+
+
+def test_what_was_chosen_is_in_the_debug_log(caplog):
+    with caplog.at_level(logging.DEBUG, logger="nuvo_async"):
+        wait_for_all_of(model_of(50, distort=without_dates(random.Random(1))))
+    log = caplog.text
+    assert "executions are read by the change feed" in log
+    assert "there are executions without updated_at" in log
+    assert "executions are read by what is PROCESSING" in log
+    assert "executions are read by their ids" in log
+
+
+def test_an_older_state_is_no_news():
+    """The caller has it as PROCESSING; a stale listing still shows the failure before the fix."""
+    model = model_of(30)
+    moment = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=1)
+    old = [
+        Execution(f"e{n}", "orders", ExecutionStatus.FAILED, TriggerType.MANUAL, None)
+        for n in range(30)
+    ]
+    old = [evolve(one, updated_at=moment - timedelta(minutes=1 + n)) for n, one in enumerate(old)]
+    model.distort = lambda _, __: old
+
+    async def main() -> list[Execution]:
+        poller = Poller(model, 100)
+        waits = [Wait(f"e{n}", options(with_logs=False), known_at=moment) for n in range(30)]
+        await asyncio.sleep(1)
+        return await asyncio.gather(*map(poller.wait, waits))
+
+    assert all(one.succeeded for one in run(main()))
+
+
+# Trouble.
+
+
+class Broken(Model):
+    """Fails in a way, for some calls, for some time."""
+
+    trouble: Callable[[], NuvoError]
+    calls: tuple[str, ...] = ("read", "list")
+    since: float = 3.0
+    until: float = float("inf")
+
+    async def _travel(self, call: str, *rest: Any) -> None:
+        await super()._travel(call, *rest)
+        now = asyncio.get_running_loop().time()
+        if call in self.calls and self.since <= now < self.until:
+            raise self.trouble()
+
+
+def broken(count: int, trouble: Callable[[], NuvoError], **details: Any) -> Broken:
+    whole = model_of(count)
+    model = Broken(whole.begins, whole.ends)
+    model.trouble = trouble
+    for name, value in details.items():
+        setattr(model, name, value)
+    return model
+
+
+def api_error(kind: type[Any], status: int) -> Callable[[], NuvoError]:
+    return lambda: kind("no", status=status, method="GET", path="execution/e")
+
+
+def no_answer() -> NuvoError:
+    return TransportError("cut", method="GET", path="execution/e")
+
+
+PASSING = {
+    "500": api_error(ServerError, 500),
+    "no answer": no_answer,
+}
+
+
+@pytest.mark.parametrize("trouble", PASSING.values(), ids=PASSING)
+@pytest.mark.parametrize("calls", [("list",), ("read",), ("list", "read")])
+def test_trouble_that_passes_ends_no_wait_and_makes_no_storm(trouble, calls):
+    model = broken(500, trouble, calls=calls, until=20.0)
+    outcomes = wait_for_all_of(model)
+    assert len(outcomes.late) == 500
+    assert max(outcomes.late) < 60
+    assert per_run(model) < 8
+    if "read" in calls:  # One attempt for each tick, and what was under way when it began.
+        during = [moment for moment, _ in model.requests if 4 < moment < 20]
+        assert len(during) < 200
+
+
+@pytest.mark.parametrize(
+    "trouble", [api_error(PermissionDeniedError, 403), api_error(AuthenticationError, 401)]
+)
+def test_a_listing_that_is_refused_is_done_without(trouble):
+    model = broken(100, trouble, calls=("list",), since=0.0)
+    assert len(wait_for_all_of(model).late) == 100
+    assert model.count()["list"] < 60
+
+
+def test_credentials_that_are_refused_by_both_end_all_waits_at_once():
+    model = broken(1000, api_error(AuthenticationError, 401))
+    outcomes = wait_for_all_of(model)
+    assert set(map(type, outcomes.errors.values())) == {AuthenticationError}
+    assert len(outcomes.late) + len(outcomes.errors) == 1000
+    assert len([moment for moment, _ in model.requests if moment > 3]) < 250
+
+
+def test_an_error_for_one_execution_ends_that_one_only():
+    class Partly(Model):
+        async def read(self, execution_id: str, *rest: Any) -> Execution:
+            if execution_id == "e7":
+                raise PermissionDeniedError("no", status=403, method="GET", path="execution/e7")
+            return await super().read(execution_id, *rest)
+
+    whole = model_of(100)
+    outcomes = wait_for_all_of(Partly(whole.begins, whole.ends))
+    assert len(outcomes.late) == 99
+    assert type(outcomes.errors["e7"]) is PermissionDeniedError
+
+
+def test_an_unknown_id_among_many_is_not_found_after_the_grace():
+    model = model_of(100)
+
+    async def main() -> float:
+        poller = Poller(model, 100)
+        await asyncio.sleep(1.1)
+        others = [asyncio.ensure_future(poller.wait(Wait(f"e{n}", options()))) for n in range(100)]
+        with pytest.raises(NotFoundError):
+            await poller.wait(Wait("e999", options()))
+        ended = asyncio.get_running_loop().time()
+        await asyncio.gather(*others)
+        return ended
+
+    assert 11 <= run(main()) < 16
+
+
+@pytest.mark.parametrize("count", [1, 5, 6, 300])
+def test_an_outage_ends_every_wait_to_the_moment(count):
+    """Also those that rest on a listing, and have no request of their own that could fail."""
+    policy = PollPolicy(max_outage=50)
+    whole = model_of(count)
+    model = Broken(whole.begins, [1000.0] * count)
+    model.trouble = no_answer
+    model.since = 30.0
+    ended_at = []
+
+    async def follow(poller: Poller, n: int) -> None:
+        await asyncio.sleep(1.1)
+        with pytest.raises(WaitOutageError) as caught:
+            await poller.wait(Wait(f"e{n}", options(policy)))
+        ended_at.append(asyncio.get_running_loop().time())
+        assert caught.value.last is not None
+        assert isinstance(caught.value.__cause__, TransportError)
+
+    async def main() -> None:
+        poller = Poller(model, 100)
+        await asyncio.gather(*(follow(poller, n) for n in range(count)))
+
+    run(main())
+    assert len(ended_at) == count
+    # The first request of the outage is sent some time after its begin, at 30.
+    assert 79.9 < min(ended_at) <= max(ended_at) < 95
+
+
+def test_a_timeout_ends_each_wait_to_the_moment():
+    model = Model([0.0] * 100, [1000.0] * 100)
+
+    async def follow(poller: Poller, n: int) -> float:
+        with pytest.raises(WaitTimeoutError) as caught:
+            await poller.wait(Wait(f"e{n}", options(timeout=1 + n / 10)))
+        assert caught.value.pending.keys() == {f"e{n}"}
+        return asyncio.get_running_loop().time() - (1 + n / 10)
+
+    async def main() -> list[float]:
+        poller = Poller(model, 100)
+        return await asyncio.gather(*(follow(poller, n) for n in range(100)))
+
+    assert max(map(abs, run(main()))) < 0.001
+
+
+def test_waits_come_and_go_and_leave_nothing():
+    """The engine ends with the last wait, and another begins with the next."""
+    model = model_of(60, most=5.0)
+
+    async def main() -> None:
+        poller = Poller(model, 10)
+        dice = random.Random(2)
+        await asyncio.sleep(1.1)
+        for _ in range(30):
+            waits = [
+                asyncio.ensure_future(poller.wait(Wait(f"e{n}", options())))
+                for n in dice.sample(range(60), dice.randrange(1, 60))
+            ]
+            await asyncio.sleep(dice.random() * 0.2)
+            for wait in waits:
+                wait.cancel()
+            with suppress(asyncio.CancelledError):
+                await asyncio.gather(*waits)
+            await asyncio.gather(*waits, return_exceptions=True)
+            assert asyncio.all_tasks() == {asyncio.current_task()}
+        assert (await poller.wait(Wait("e1", options()))).is_finished
+
+    run(main())
+
+
+def test_a_callback_sees_every_state_of_listings_too():
+    model = model_of(50)
+    seen: dict[str, list[str]] = {}
+
+    def note(execution: Execution) -> None:
+        seen.setdefault(execution.id, []).append(execution.status)
+
+    wait_for_all_of(model, on_poll=note, with_logs=False)
+    assert len(seen) == 50
+    assert all(statuses[-1] == "SUCCESSFUL" for statuses in seen.values())
+    assert sum(map(len, seen.values())) > model.count()["read"]
+
+
+def test_policies_of_each_own_are_heeded():
+    """An eager wait among patient ones sets the pace, and a patient one alone is left in peace."""
+    eager, patient = PollPolicy(min_interval=0.1, max_interval=0.1), PollPolicy(min_interval=20)
+
+    async def main(policies: list[PollPolicy]) -> list[float]:
+        model = Model([0.0] * 20, [10.05] * 20)
+        poller = Poller(model, 100)
+        loop = asyncio.get_running_loop()
+
+        async def follow(n: int, policy: PollPolicy) -> float:
+            await poller.wait(Wait(f"e{n}", options(policy, with_logs=False)))
+            return loop.time() - 10.05
+
+        return await asyncio.gather(*(follow(n, one) for n, one in enumerate(policies)))
+
+    assert max(run(main([eager, *[patient] * 19]))) < 0.5
+    assert min(run(main([patient] * 20))) > 5
+
+
+def test_a_crash_of_the_engine_ends_all_waits(caplog):
+    class Crashing(Model):
+        async def read_all(self, *_: Any) -> Any:
+            raise ZeroDivisionError
+
+    whole = model_of(50)
+
+    async def main() -> list[Any]:
+        poller = Poller(Crashing(whole.begins, whole.ends), 100)
+        waits = (poller.wait(Wait(f"e{n}", options())) for n in range(50))
+        return await asyncio.gather(*waits, return_exceptions=True)
+
+    errors = run(main())
+    assert len(errors) == 50
+    assert all(isinstance(error, ExceptionGroup) for error in errors)
+    assert "polling has failed" in caplog.text

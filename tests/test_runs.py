@@ -1,0 +1,419 @@
+"""`as_completed`, `wait_for_all`, `run_pipeline`, `run_pipelines`: results as they end."""
+
+import asyncio
+import gc
+import logging
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+
+from nuvo_async import (
+    ClientClosedError,
+    CreateOutcomeUnknownError,
+    ExecutionsFailed,
+    NotFoundError,
+    NuvoError,
+    ParsingFailureError,
+    PollPolicy,
+    RetryPolicy,
+    SourceDataEmptyError,
+    WaitOutageError,
+    WaitTimeoutError,
+)
+from nuvo_async.testing import faults
+from tests.conftest import calls
+
+QUICK = PollPolicy(min_interval=0.02, max_interval=0.05)
+
+
+@pytest.fixture
+async def executions(nuvo_server, nuvo_client):
+    """Three executions, of which the second ends first, and the third has failed."""
+    nuvo_server.add_pipeline("slow", duration=0.4)
+    nuvo_server.add_pipeline("quick")
+    nuvo_server.add_pipeline("failing", duration=0.2, error="PARSING_FAILURE", message="torn")
+    return [
+        execution
+        for pipeline in ("slow", "quick", "failing")
+        for execution in await nuvo_client.create_execution(pipeline)
+    ]
+
+
+async def listed(iterator):
+    return [one async for one in iterator]
+
+
+def own_tasks():
+    """The tasks of this test, without those of the embedded server."""
+    return {one for one in asyncio.all_tasks() if "RequestHandler" not in repr(one.get_coro())}
+
+
+# as_completed.
+
+
+async def test_executions_are_yielded_as_they_end(nuvo_client, executions):
+    ended = await listed(nuvo_client.as_completed(executions))
+    assert [one.pipeline for one in ended] == ["quick", "failing", "slow"]
+    assert ended[1].failed
+    assert ended[1].logs
+
+
+async def test_ids_will_do_and_one_may_come_twice(nuvo_client, executions):
+    ids = [executions[1].id, executions[1], executions[1].id]
+    assert [one.id for one in await listed(nuvo_client.as_completed(ids))] == [ids[0]] * 3
+
+
+async def test_any_iterable_will_do(nuvo_client, executions):
+    assert len(await listed(nuvo_client.as_completed(one for one in executions))) == 3
+    assert await listed(nuvo_client.as_completed([])) == []
+    assert await nuvo_client.wait_for_all(iter([])) == []
+
+
+async def test_a_timeout_is_for_all_together_and_names_the_rest(nuvo_server, nuvo_client):
+    nuvo_server.add_pipeline("long", duration=60)
+    nuvo_server.add_pipeline("quick")
+    [quick] = await nuvo_client.create_execution("quick")
+    long = [(await nuvo_client.create_execution("long"))[0] for _ in range(3)]
+    ended = []
+    with pytest.raises(WaitTimeoutError) as caught:
+        async for execution in nuvo_client.as_completed([quick, *long], timeout=0.5):
+            ended.append(execution)
+    assert [one.id for one in ended] == [quick.id]
+    error = caught.value
+    assert error.timeout == 0.5
+    assert error.finished == tuple(ended)
+    assert list(error.pending) == [one.id for one in long]
+    assert error.execution_id == long[0].id
+    assert error.last.status == "PROCESSING"
+    with pytest.raises(WaitTimeoutError) as caught:
+        await nuvo_client.wait_for_all([quick, *long], timeout=0.3)
+    assert len(caught.value.pending) == 3
+    assert [one.id for one in caught.value.finished] == [quick.id]
+
+
+async def test_an_error_comes_out_as_it_is(nuvo_client, executions):
+    """Not as a group; and what is no longer waited for is named."""
+    with pytest.raises(NotFoundError) as caught:
+        await listed(nuvo_client.as_completed([*executions, "nope"]))
+    assert type(caught.value) is NotFoundError
+    with pytest.raises(NotFoundError):
+        await nuvo_client.wait_for_all([*executions, "nope"])
+
+
+@pytest.mark.parametrize("how", ["break", "exception", "aclosing"])
+async def test_leaving_the_iterator_early_stops_the_waiting(
+    nuvo_server, nuvo_client, executions, how, caplog
+):
+    caplog.set_level(logging.DEBUG, logger="nuvo_async")
+    nuvo_server.add_pipeline("long", duration=60)
+    [long] = await nuvo_client.create_execution("long")
+    before = own_tasks()
+    if how == "break":
+        async for _ in nuvo_client.as_completed([*executions, long]):
+            break
+    elif how == "exception":
+        with pytest.raises(ZeroDivisionError):
+            async for _ in nuvo_client.as_completed([*executions, long]):
+                raise ZeroDivisionError
+    else:
+        async with aclosing(nuvo_client.as_completed([*executions, long])) as ended:
+            await anext(ended)
+        assert own_tasks() == before
+    gc.collect()
+    for _ in range(50):
+        await asyncio.sleep(0.01)
+        if own_tasks() == before:
+            break
+    assert own_tasks() == before
+    assert f"go on remotely: {executions[0].id}" in caplog.text
+    assert long.id in caplog.text
+
+
+async def test_cancelling_names_what_goes_on(nuvo_server, nuvo_client):
+    nuvo_server.add_pipeline("long", duration=60, files=30)
+    executions = await nuvo_client.create_execution("long")
+    before = own_tasks()
+    for waiting in (
+        nuvo_client.wait_for_all(executions),
+        listed(nuvo_client.as_completed(executions)),
+        nuvo_client.run_pipeline("long"),
+        listed(nuvo_client.run_pipelines(["long"])),
+    ):
+        task = asyncio.create_task(waiting)
+        await asyncio.sleep(0.2)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError) as caught:
+            await task
+        [note] = caught.value.__notes__
+        assert "go on remotely: " in note
+        assert note.endswith(" and 10 more")
+        assert own_tasks() == before
+
+
+async def test_an_iterator_that_is_never_begun_does_nothing(nuvo_server, nuvo_client):
+    nuvo_client.run_pipelines(["orders"])
+    nuvo_client.as_completed(["1"])
+    await asyncio.sleep(0.05)
+    assert nuvo_server.requests == []
+
+
+# wait_for_all and run_pipeline.
+
+
+async def test_all_are_returned_in_the_order_given(nuvo_client, executions):
+    ended = await nuvo_client.wait_for_all(executions, raise_on_failure=False)
+    assert [one.id for one in ended] == [one.id for one in executions]
+
+
+async def test_failures_are_raised_together_once_all_have_ended(nuvo_client, executions):
+    with pytest.raises(ExecutionsFailed) as caught:
+        await nuvo_client.wait_for_all(executions)
+    assert [type(one) for one in caught.value.exceptions] == [ParsingFailureError]
+    assert all(one.is_finished for one in caught.value.executions)
+    assert [one.id for one in caught.value.executions] == [one.id for one in executions]
+    assert "1 of 3 executions failed" in str(caught.value)
+
+
+async def test_a_pipeline_is_run(nuvo_server, nuvo_client):
+    nuvo_server.add_pipeline("orders", files=3, duration=0.1)
+    assert all(one.succeeded for one in await nuvo_client.run_pipeline("orders"))
+    nuvo_server.add_pipeline("orders", files=0)
+    assert await nuvo_client.run_pipeline("orders") == []
+    nuvo_server.add_pipeline("orders", files=2, error="SOURCE_DATA_EMPTY")
+    try:
+        await nuvo_client.run_pipeline("orders")
+    except* SourceDataEmptyError as group:
+        assert len(group.exceptions) == 2
+    with pytest.raises(NotFoundError):
+        await nuvo_client.run_pipeline("nope")
+
+
+async def test_the_timeout_of_a_run_begins_with_its_executions(nuvo_server, make_client):
+    nuvo_server.add_pipeline("orders", duration=0.2)
+    nuvo_server.add_fault("create", faults.delay(0.6))
+    assert await make_client().run_pipeline("orders", timeout=0.5)
+
+
+# run_pipelines.
+
+
+async def test_each_pipeline_is_yielded_as_it_ends_with_what_went_wrong(nuvo_server, nuvo_client):
+    nuvo_server.add_pipeline("slow", duration=0.5, files=2)
+    nuvo_server.add_pipeline("empty", files=0)
+    nuvo_server.add_pipeline("failing", duration=0.2, error="PARSING_FAILURE")
+    nuvo_server.add_pipeline("long", duration=60)
+    nuvo_server.add_fault("create", faults.cut(acted=True), of="cut")
+    nuvo_server.add_pipeline("cut")
+    ids = ["slow", "empty", "failing", "nope", "long", "cut"]
+    runs = {}
+    async for run in nuvo_client.run_pipelines(ids, timeout=1):
+        runs[run.pipeline_id] = run
+    assert list(runs)[-2:] == ["slow", "long"]
+    assert set(runs) == set(ids)
+    assert runs["slow"].succeeded
+    assert len(runs["slow"].executions) == 2
+    assert runs["empty"].succeeded
+    assert runs["empty"].executions == ()
+    assert isinstance(runs["failing"].error, ExecutionsFailed)
+    assert runs["failing"].executions[0].logs
+    assert isinstance(runs["nope"].error, NotFoundError)
+    assert isinstance(runs["long"].error, WaitTimeoutError)
+    assert runs["long"].executions[0].status == "PROCESSING"
+    unknown = runs["cut"].error
+    assert isinstance(unknown, CreateOutcomeUnknownError)
+    assert len(unknown.candidates) == 1
+    for name in ("failing", "nope", "long", "cut"):
+        assert not runs[name].succeeded
+        with pytest.raises(NuvoError):
+            runs[name].raise_for_failure()
+
+
+async def test_no_more_pipelines_are_under_way_than_asked_for(nuvo_server, nuvo_client):
+    under_way = most = 0
+
+    async def count(request, act):
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        return await act()
+
+    nuvo_server.add_pipeline("orders", duration=0.05)
+    nuvo_server.add_fault("create", count, times=20)
+    async for run in nuvo_client.run_pipelines(["orders"] * 20, concurrency=3):
+        assert run.succeeded
+        under_way -= 1
+    assert most <= 3 + 1  # One may be in the consumer's hands.
+    assert calls(nuvo_server).count("create") == 20
+
+
+async def test_a_slow_consumer_holds_back_what_is_started(nuvo_server, nuvo_client):
+    nuvo_server.add_pipeline("orders")
+    async with aclosing(nuvo_client.run_pipelines(["orders"] * 50, concurrency=2)) as runs:
+        await anext(runs)
+        await asyncio.sleep(0.5)
+        assert calls(nuvo_server).count("create") <= 6
+
+
+async def test_the_same_pipeline_twice_is_two_runs(nuvo_server, nuvo_client):
+    nuvo_server.add_pipeline("orders")
+    runs = await listed(nuvo_client.run_pipelines(["orders", "orders"]))
+    assert len({run.executions[0].id for run in runs}) == 2
+
+
+class Mistake(NuvoError):
+    pass
+
+
+@pytest.mark.parametrize("mistake", [KeyError("mine"), Mistake("mine"), asyncio.CancelledError()])
+@pytest.mark.parametrize("is_async", [True, False])
+async def test_what_a_callback_raises_comes_out(nuvo_server, nuvo_client, mistake, is_async):
+    """It is the caller's mistake, not a pipeline's."""
+    nuvo_server.add_pipeline("orders", duration=0.1)
+
+    def fail(_: Any) -> None:
+        raise mistake
+
+    async def fail_later(_: Any) -> None:
+        await asyncio.sleep(0)
+        raise mistake
+
+    on_poll = fail_later if is_async else fail
+    before = own_tasks()
+    for work in (
+        listed(nuvo_client.run_pipelines(["orders", "orders"], on_poll=on_poll)),
+        listed(
+            nuvo_client.as_completed(await nuvo_client.create_execution("orders"), on_poll=fail)
+        ),
+        nuvo_client.run_pipeline("orders", on_poll=on_poll),
+    ):
+        with pytest.raises(type(mistake)):
+            await work
+    assert own_tasks() == before
+
+
+@pytest.mark.parametrize("of", ["as_completed", "wait_for_all", "run_pipeline", "run_pipelines"])
+async def test_closing_the_client_ends_it(nuvo_server, make_client, of):
+    client = make_client()
+    nuvo_server.add_pipeline("long", duration=60)
+    executions = await client.create_execution("long")
+    work = {
+        "as_completed": lambda: listed(client.as_completed(executions)),
+        "wait_for_all": lambda: client.wait_for_all(executions),
+        "run_pipeline": lambda: client.run_pipeline("long"),
+        "run_pipelines": lambda: listed(client.run_pipelines(["long", "long"])),
+    }[of]
+    before = own_tasks()
+    task = asyncio.create_task(work())
+    await asyncio.sleep(0.2)
+    await client.close()
+    with pytest.raises(ClientClosedError) as caught:
+        await task
+    assert executions[0].id in str(caught.value.__notes__) or of.startswith("run")
+    assert own_tasks() == before
+    with pytest.raises(ClientClosedError):
+        await work()
+
+
+async def test_an_outage_is_an_error_of_its_pipeline(nuvo_server, make_client):
+    client = make_client(retry=RetryPolicy(max_attempts=1))
+    nuvo_server.add_pipeline("orders", duration=60)
+    nuvo_server.add_fault("read", faults.status(502), times=999)
+    policy = PollPolicy(min_interval=0.02, max_outage=0.2)
+    [run] = await listed(client.run_pipelines(["orders"], poll=policy))
+    assert isinstance(run.error, WaitOutageError)
+    assert run.executions[0].id == run.error.execution_id
+
+
+BAD = [
+    ({"timeout": -1}, ValueError, "timeout"),
+    ({"poll": 5}, TypeError, "poll must be"),
+    ({"on_poll": 5}, TypeError, "on_poll must be callable"),
+]
+
+
+@pytest.mark.parametrize(("options", "error", "message"), BAD)
+async def test_bad_options_are_refused_at_once(nuvo_server, nuvo_client, options, error, message):
+    for call in (nuvo_client.as_completed, nuvo_client.run_pipelines):
+        with pytest.raises(error, match=message):
+            call(["1"], **options)
+    for call in (nuvo_client.wait_for_all, nuvo_client.run_pipeline):
+        with pytest.raises(error, match=message):
+            await call("1" if call == nuvo_client.run_pipeline else ["1"], **options)
+    assert nuvo_server.requests == []
+
+
+@pytest.mark.parametrize(
+    ("ids", "error", "message"),
+    [
+        ("65f0", TypeError, "must be an iterable of ids, not a single str"),
+        (b"65f0", TypeError, "not a single bytes"),
+        (5, TypeError, "must be an iterable"),
+        (["1", ""], ValueError, r"\[1\] must not be empty"),
+        (["1", 5], TypeError, r"\[1\] must be a string"),
+        (["1", "a\nb"], ValueError, "control character"),
+    ],
+)
+async def test_of_a_list_all_are_checked_first(nuvo_server, nuvo_client, ids, error, message):
+    for call in (nuvo_client.as_completed, nuvo_client.run_pipelines):
+        with pytest.raises(error, match=message):
+            call(ids)
+    with pytest.raises(error, match=message):
+        await nuvo_client.wait_for_all(ids)
+    assert nuvo_server.requests == []
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"concurrency": 0}, ValueError),
+        ({"concurrency": 1.5}, TypeError),
+        ({"journal": 5}, TypeError),
+        ({"journal": ""}, ValueError),
+    ],
+)
+async def test_bad_options_of_run_pipelines(nuvo_client, options, error):
+    with pytest.raises(error):
+        nuvo_client.run_pipelines(["orders"], **options)
+
+
+async def test_many_at_once_against_a_real_server(nuvo_server, nuvo_client):
+    """200 pipelines; what is asked is far less than each for itself would ask."""
+    nuvo_server.add_pipeline("orders", duration=0.5)
+    runs = await listed(nuvo_client.run_pipelines(["orders"] * 200, with_logs=False))
+    assert all(run.succeeded for run in runs)
+    counted = calls(nuvo_server)
+    assert counted.count("create") == 200
+    assert counted.count("list") > 0
+    assert len(counted) - 200 < 200
+
+
+FAULTS = {
+    "500": faults.status(500),
+    "429": faults.status(429, retry_after=0.05),
+    "503": faults.status(503, retry_after=0.05),
+    "cut": faults.cut(acted=False),
+    "half an answer": faults.truncated(),
+    "HTML": faults.html_page(502),
+    "silence": faults.delay(0.4),
+    "stale": faults.stale_listing(30),
+    "no JSON": faults.not_json(),
+    "403": faults.status(403),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+async def test_every_fault_in_the_middle_of_many_waits(nuvo_server, make_client, fault):
+    client = make_client(request_timeout=0.3, poll=PollPolicy(min_interval=0.05, max_interval=0.5))
+    nuvo_server.add_pipeline("orders", duration=0.3, files=250)
+    nuvo_server.add_pipeline("failing", duration=0.6, files=250, error="PARSING_FAILURE")
+    executions = [
+        *await client.create_execution("orders"),
+        *await client.create_execution("failing"),
+    ]
+    nuvo_server.add_fault("list", fault, times=10)
+    if fault not in {FAULTS["no JSON"], FAULTS["403"]}:  # Those would be final for a read.
+        nuvo_server.add_fault("read", fault, times=10)
+    ended = await client.wait_for_all(executions, raise_on_failure=False, timeout=60)
+    assert [one.succeeded for one in ended] == [True] * 250 + [False] * 250
+    assert len(nuvo_server.requests) < 5 * 500
