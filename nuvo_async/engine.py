@@ -13,8 +13,8 @@ import logging
 import random
 from contextlib import suppress
 from datetime import datetime
+from typing import Protocol
 
-from nuvo_async.api import ExecutionAPI
 from nuvo_async.errors import APIError, AuthenticationError, NuvoError, TransportError
 from nuvo_async.executions import Execution, ExecutionPage
 from nuvo_async.listings import Listing, ListingUnfit, Sweep
@@ -25,7 +25,7 @@ from nuvo_async.silence import Silence
 from nuvo_async.waiting import Wait
 from nuvo_async.ways import Ways
 
-__all__ = ["Engine"]
+__all__ = ["Engine", "Reader"]
 
 _log = logging.getLogger("nuvo_async")
 
@@ -39,12 +39,22 @@ _SHORTEST_TICK = 0.001
 _AT_ONCE = float("-inf")
 
 
+class Reader(Protocol):
+    """The two calls of the API that tell of executions."""
+
+    async def read(self, execution_id: str, hooks: Hooks) -> Execution:
+        """Read by ID."""
+        ...
+
+    async def read_all(self, query: str, hooks: Hooks) -> ExecutionPage:
+        """Read all: one page."""
+        ...
+
+
 class Engine:
     """Serves the waits of one client, from the first to the last that there is at a time."""
 
-    def __init__(
-        self, api: ExecutionAPI, max_concurrency: int, *, unknown_statuses: set[str]
-    ) -> None:
+    def __init__(self, api: Reader, max_concurrency: int, *, unknown_statuses: set[str]) -> None:
         self._api = api
         self._unknown_statuses = unknown_statuses
         self._watches: dict[str, Watch] = {}

@@ -51,8 +51,8 @@ class Lifetime:
 class _Inside:
     """A context manager that takes little memory: there is one for each of thousands of waits.
 
-    A timeout without a deadline is asyncio's own way to cancel a block of a task from elsewhere, and
-    to tell that cancellation from any other.
+    A timeout without a deadline is asyncio's own way to cancel a block of a task from elsewhere,
+    and to tell that cancellation from any other.
     """
 
     __slots__ = ("_block", "_lifetime")

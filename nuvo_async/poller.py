@@ -2,8 +2,7 @@
 
 import asyncio
 
-from nuvo_async.api import ExecutionAPI
-from nuvo_async.engine import Engine
+from nuvo_async.engine import Engine, Reader
 from nuvo_async.executions import Execution
 from nuvo_async.waiting import Wait
 
@@ -13,7 +12,7 @@ __all__ = ["Poller"]
 class Poller:
     """Hands each wait to the one engine that there is."""
 
-    def __init__(self, api: ExecutionAPI, max_concurrency: int) -> None:
+    def __init__(self, api: Reader, max_concurrency: int) -> None:
         self._api = api
         self._max_concurrency = max_concurrency
         self._unknown_statuses: set[str] = set()

@@ -1,4 +1,4 @@
-"""Many waits are read together. On a simulated clock, so that each second here is exact and quick."""
+"""Many waits are read together. On a simulated clock: each second here is exact, and quick."""
 
 import asyncio
 import logging
@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from benchmarks.simulation import Model, durations, run
 from nuvo_async import (
     AuthenticationError,
     Execution,
+    ExecutionPage,
     ExecutionStatus,
     NotFoundError,
     NuvoError,
@@ -29,9 +31,11 @@ from nuvo_async import (
     WaitTimeoutError,
 )
 from nuvo_async.poller import Poller
+from nuvo_async.protocol import Hooks
 from nuvo_async.waiting import Wait, WaitOptions
 
 DEFAULT = PollPolicy()
+NO_HOOKS = Hooks()
 
 
 def model_of(count: int, *, most: float = 30.0, **options: Any) -> Model:
@@ -111,7 +115,7 @@ def test_two_waits_for_one_execution_share_their_polls():
     policy = PollPolicy(jitter=0)
 
     async def main(model: Model, waits: int) -> None:
-        poller = Poller(model, 100)  # type: ignore[arg-type]  # the model has what the engine calls
+        poller = Poller(model, 100)
         await asyncio.gather(*(poller.wait(Wait("e0", options(policy))) for _ in range(waits)))
 
     run(main(alone, 1))
@@ -139,7 +143,7 @@ def test_the_final_word_is_that_of_read_by_id_where_logs_are_wanted():
 
 
 def test_cpu_follows_what_changes_and_not_how_many_wait():
-    """No tick looks at all waits: the Python calls of quiet ticks are the same for ten times as many."""
+    """No tick looks at all waits: quiet ones make as many Python calls for ten times as many."""
 
     def calls_while_quiet(count: int) -> int:
         model = Model([0.001 * n for n in range(count)], [10_000.0] * count)
@@ -179,14 +183,14 @@ def test_each_is_read_by_id_within_bounded_intervals():
     read = model.read
 
     class Recorded(Model):
-        async def read(self, execution_id: str, *rest: Any) -> Execution:
+        async def read(self, execution_id: str, hooks: Hooks = NO_HOOKS) -> Execution:
             read_at[execution_id].append(asyncio.get_running_loop().time())
-            return await read(execution_id, *rest)
+            return await read(execution_id, hooks)
 
     recorded = Recorded(model.begins, model.ends)
     wait_for_all_of(recorded)
     for moments in read_at.values():
-        gaps = [later - earlier for earlier, later in zip(moments, moments[1:], strict=False)]
+        gaps = [later - earlier for earlier, later in pairwise(moments)]
         assert max(gaps) <= 4 * DEFAULT.max_interval
     assert recorded.count()["read"] < count * 3600 / 60
 
@@ -330,8 +334,8 @@ class Broken(Model):
     since: float = 3.0
     until: float = float("inf")
 
-    async def _travel(self, call: str, *rest: Any) -> None:
-        await super()._travel(call, *rest)
+    async def _travel(self, call: str, hooks: Hooks) -> None:
+        await super()._travel(call, hooks)
         now = asyncio.get_running_loop().time()
         if call in self.calls and self.since <= now < self.until:
             raise self.trouble()
@@ -392,10 +396,10 @@ def test_credentials_that_are_refused_by_both_end_all_waits_at_once():
 
 def test_an_error_for_one_execution_ends_that_one_only():
     class Partly(Model):
-        async def read(self, execution_id: str, *rest: Any) -> Execution:
+        async def read(self, execution_id: str, hooks: Hooks = NO_HOOKS) -> Execution:
             if execution_id == "e7":
                 raise PermissionDeniedError("no", status=403, method="GET", path="execution/e7")
-            return await super().read(execution_id, *rest)
+            return await super().read(execution_id, hooks)
 
     whole = model_of(100)
     outcomes = wait_for_all_of(Partly(whole.begins, whole.ends))
@@ -522,7 +526,7 @@ def test_policies_of_each_own_are_heeded():
 
 def test_a_crash_of_the_engine_ends_all_waits(caplog):
     class Crashing(Model):
-        async def read_all(self, *_: Any) -> Any:
+        async def read_all(self, query: str, hooks: Hooks = NO_HOOKS) -> ExecutionPage:
             raise ZeroDivisionError
 
     whole = model_of(50)

@@ -17,9 +17,7 @@ from nuvo_async import (
     ClientClosedError,
     CreateOutcomeUnknownError,
     JournalError,
-    NotFoundError,
     PipelineRun,
-    RateLimitError,
     RetryPolicy,
     WaitTimeoutError,
 )
@@ -62,9 +60,8 @@ async def test_a_finished_journal_tells_again_without_asking(nuvo_server, nuvo_c
     assert again["bad"].executions == first["bad"].executions
     assert str(again["bad"].error) == str(first["bad"].error)
     assert sorted(events(path)) == sorted(
-        [(0, "intent"), (0, "created"), (0, "finished")]
-        + [(1, "intent"), (1, "created"), (1, "failed")]
-        + [(2, "intent"), (2, "created"), (2, "finished")]
+        [(n, event) for n in range(3) for event in ("intent", "created")]
+        + [(0, "finished"), (1, "failed"), (2, "finished")]
     )
 
 
@@ -172,6 +169,7 @@ async def test_a_cancelled_run_can_be_taken_up_at_once(nuvo_server, nuvo_client,
     ids = ["orders"] * 5
     async with aclosing(nuvo_client.run_pipelines(ids, journal=path, concurrency=2)) as runs:
         await anext(runs)
+        await asyncio.sleep(0.1)  # What follows is created by now, and not cut off.
     again = await listed(nuvo_client.run_pipelines(ids, journal=path))
     assert all(run.succeeded for run in again)
     assert len(nuvo_server.executions) == 5
@@ -229,7 +227,7 @@ CORRUPT = {
     "another event": b'{"position": 0, "event": "paused"}\n',
     "no such position": b'{"position": 7, "event": "intent", "pipeline": "orders", "at": "2026"}\n',
     "no position": b'{"position": "0", "event": "created", "executions": []}\n',
-    "another pipeline": b'{"position": 0, "event": "intent", "pipeline": "x", "at": "2026-01-01"}\n',
+    "another pipeline": b'{"position": 0, "event": "intent", "pipeline": "x", "at": "2026"}\n',
     "no date": b'{"position": 0, "event": "intent", "pipeline": "orders", "at": "soon"}\n',
     "an answer without an intent": b'{"position": 0, "event": "created", "executions": []}\n',
     "an end without an answer": b'{"position": 0, "event": "finished", "executions": []}\n',
@@ -298,7 +296,7 @@ async def test_nothing_is_sent_once_the_disk_is_full(nuvo_server, nuvo_client, p
         fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", fill_up)
-    with pytest.raises(JournalError, match="cannot be written: .*No space left"):
+    with pytest.raises(JournalError, match=r"cannot be written: .*No space left"):
         await listed(nuvo_client.run_pipelines(["orders"] * 9, journal=path, concurrency=1))
     assert calls(nuvo_server).count("create") == 1
 

@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import logging
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ import pytest
 from nuvo_async import (
     ClientClosedError,
     CreateOutcomeUnknownError,
+    Execution,
     ExecutionsFailed,
     NotFoundError,
     NuvoError,
@@ -44,6 +45,11 @@ async def listed(iterator):
     return [one async for one in iterator]
 
 
+async def collect(iterator, into):
+    async for one in iterator:
+        into.append(one)
+
+
 def own_tasks():
     """The tasks of this test, without those of the embedded server."""
     return {one for one in asyncio.all_tasks() if "RequestHandler" not in repr(one.get_coro())}
@@ -75,16 +81,16 @@ async def test_a_timeout_is_for_all_together_and_names_the_rest(nuvo_server, nuv
     nuvo_server.add_pipeline("quick")
     [quick] = await nuvo_client.create_execution("quick")
     long = [(await nuvo_client.create_execution("long"))[0] for _ in range(3)]
-    ended = []
+    ended: list[Execution] = []
     with pytest.raises(WaitTimeoutError) as caught:
-        async for execution in nuvo_client.as_completed([quick, *long], timeout=0.5):
-            ended.append(execution)
+        await collect(nuvo_client.as_completed([quick, *long], timeout=0.5), ended)
     assert [one.id for one in ended] == [quick.id]
     error = caught.value
     assert error.timeout == 0.5
     assert error.finished == tuple(ended)
     assert list(error.pending) == [one.id for one in long]
     assert error.execution_id == long[0].id
+    assert error.last
     assert error.last.status == "PROCESSING"
     with pytest.raises(WaitTimeoutError) as caught:
         await nuvo_client.wait_for_all([quick, *long], timeout=0.3)
@@ -113,7 +119,7 @@ async def test_leaving_the_iterator_early_stops_the_waiting(
         async for _ in nuvo_client.as_completed([*executions, long]):
             break
     elif how == "exception":
-        with pytest.raises(ZeroDivisionError):
+        with suppress(ZeroDivisionError):
             async for _ in nuvo_client.as_completed([*executions, long]):
                 raise ZeroDivisionError
     else:
@@ -261,11 +267,13 @@ async def test_the_same_pipeline_twice_is_two_runs(nuvo_server, nuvo_client):
     assert len({run.executions[0].id for run in runs}) == 2
 
 
-class Mistake(NuvoError):
+class MistakeError(NuvoError):
     pass
 
 
-@pytest.mark.parametrize("mistake", [KeyError("mine"), Mistake("mine"), asyncio.CancelledError()])
+@pytest.mark.parametrize(
+    "mistake", [KeyError("mine"), MistakeError("mine"), asyncio.CancelledError()]
+)
 @pytest.mark.parametrize("is_async", [True, False])
 async def test_what_a_callback_raises_comes_out(nuvo_server, nuvo_client, mistake, is_async):
     """It is the caller's mistake, not a pipeline's."""
