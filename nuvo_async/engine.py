@@ -33,7 +33,7 @@ _log = logging.getLogger("nuvo_async")
 _FEW = 5
 # Each is read by its id within so many times its `max_interval`, less a random share for spread.
 _READ_WITHIN = 4
-# A sweep that takes longer, in seconds, is a reason to read by id meanwhile.
+# A page that takes longer, in seconds, is a reason to read by id meanwhile.
 _LATE = 5.0
 _SHORTEST_TICK = 0.001
 _AT_ONCE = float("-inf")
@@ -70,7 +70,8 @@ class Engine:
         self._most_readings = self._credit = max_concurrency
         self._readings = 0
         self._ways = Ways()
-        self._sweeping_since: float | None = None
+        self._sweeping: asyncio.Task[None] | None = None
+        self._page_at = 0.0
         # What was due by then has been looked for in the listing.
         self._looked_for = self._last_sweep = _AT_ONCE
         self._new: set[str] = set()
@@ -92,13 +93,13 @@ class Engine:
             self._new.add(wait.execution_id)
         watch.waits.append(wait)
         watch.updated_at = _later(watch.updated_at, wait.known_at)
-        watch.read_by = now + _longest_unread(watch)
+        watch.read_by = min(watch.read_by, now + _longest_unread(watch))
         self._waits.setdefault(wait.options.policy, {})[wait] = None
         self._next_tick = min(self._next_tick, now + wait.options.policy.delay(0))
         # Among many, the next sweep comes first, and may show it.
-        self._put(watch, now if listing is None else self._next_tick)
+        self._put(watch, self._next_tick if self._ways.is_trusted else now)
         self._silence.look_again()
-        if self._task is None:
+        if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run())
         self._news.set()
 
@@ -137,6 +138,7 @@ class Engine:
     # ── Ticks ─────────────────────────────────────────────────────────────────────────────────
 
     async def _run(self) -> None:
+        self._sweeping = None
         try:
             async with asyncio.TaskGroup() as self._tasks:
                 while True:
@@ -156,16 +158,19 @@ class Engine:
         if self._ways.choose(many=len(self._watches) > _FEW):
             if before is not None:
                 self._trust_no_more(now)
+            if self._sweeping is not None:
+                self._sweeping.cancel()
+                self._sweeping = None
             self._next_tick = now
         if now >= self._next_tick:
             self._begin_tick(now)
-        if self._sweeping_since is not None:
+        if self._sweeping is not None and self._ways.is_trusted:
             return self._next_tick
         self._read_due()
         first = self._schedule.first()
         if first is None or not self._credit:
             return self._next_tick
-        return min(self._next_tick, first.due if self._ways.current is None else first.read_by)
+        return min(self._next_tick, first.read_by if self._ways.is_trusted else first.due)
 
     def _begin_tick(self, now: float) -> None:
         youngest = ((policy, next(reversed(alike))) for policy, alike in self._waits.items())
@@ -176,14 +181,12 @@ class Engine:
         listing = self._ways.current
         if listing is None:
             return
-        if self._sweeping_since is None:
-            self._sweeping_since = now
-            self._tasks.create_task(self._sweep(listing))
-        elif now - self._sweeping_since > _LATE:
-            self._ways.strike(listing, "its answer is late")
-            self._looked_for = now
-            self._read_due()
-            self._audit()
+        if self._sweeping is None:
+            self._page_at = now
+            self._sweeping = self._tasks.create_task(self._sweep(listing))
+        elif now - self._page_at > _LATE:
+            self._ways.suspend(listing, "its answer is late")
+            self._news.set()
 
     # ── By listing ────────────────────────────────────────────────────────────────────────────
 
@@ -202,8 +205,9 @@ class Engine:
         else:
             self._listing_refused = False
             self._on_swept(listing, sweep, began)
-        finally:
-            self._sweeping_since = None
+        if self._sweeping is not asyncio.current_task():
+            return  # Another way has been taken meanwhile.
+        self._sweeping = None
         if listing is self._ways.current:
             self._read_due()
             self._audit()
@@ -212,6 +216,7 @@ class Engine:
     async def _read_page(self, query: str) -> ExecutionPage:
         page = await self._api.read_all(query, Hooks(before_sending=self._begin_silence))
         self._silence.end()
+        self._page_at = _now()
         return page
 
     async def _begin_silence(self) -> None:
@@ -225,7 +230,7 @@ class Engine:
         if isinstance(problem, NuvoError) and _is_transient(problem):
             self._silence.trouble = problem
             self._next_tick = max(self._next_tick, _now() + self._wanted_delay(problem))
-            self._ways.strike(listing, problem)
+            self._ways.fail(listing, problem)
         else:
             self._ways.drop(listing, problem)
 
@@ -315,7 +320,7 @@ class Engine:
     def _read_due(self) -> None:
         now = _now()
         # What has come up since the last sweep, the next one may show.
-        due = now if self._ways.current is None else self._looked_for
+        due = self._looked_for if self._ways.is_trusted else now
         while self._credit and (watch := self._schedule.first()):
             if watch.due > due and watch.read_by > now:
                 return
@@ -357,7 +362,7 @@ class Engine:
             self._credit = min(self._credit + earned, self._most_readings - self._readings)
         if watch.waits:
             self._put(watch, watch.due)
-        if self._sweeping_since is None:
+        if self._sweeping is None or not self._ways.is_trusted:
             self._read_due()
         self._news.set()
 

@@ -25,7 +25,7 @@ class Watch:
     execution_id: str
     waits: list[Wait] = field(factory=list)
     due: float = 0.0
-    read_by: float = 0.0
+    read_by: float = float("inf")
     scheduled: float | None = None
     must_be_read: bool = False
     reading: asyncio.Task[None] | None = None

@@ -10,7 +10,7 @@ __all__ = ["Ways"]
 
 _log = logging.getLogger("nuvo_async")
 
-# So many sweeps in a row may be late, fail, or miss an end, before another way is taken.
+# So many sweeps in a row may fail, or miss an end, before another way is taken.
 _STRIKES = 3
 _LONGEST_PAUSE = 64
 # The most ends that are remembered, to see whether the listing shows them as well.
@@ -70,28 +70,46 @@ class Ways:
     def is_trusted(self) -> bool:
         """Whether the listing may be left to show what becomes of executions.
 
-        One that was wrong before has to show first that it is right now.
+        One that was wrong, or failed, has to show first that it is right now.
         """
         return self._way is not None and not self._way.on_probation
 
-    def strike(self, listing: Listing, reason: object) -> None:
-        """Doubt the listing; too often in a row is a reason to take another way."""
-        if self._way is None or listing is not self.current:
+    def fail(self, listing: Listing, reason: object) -> None:
+        """A sweep has failed; too often in a row, and no listing is used for a while."""
+        if self._is_struck_out(listing, reason, _STRIKES):
+            self.suspend(listing, "it fails")
+
+    def suspend(self, listing: Listing, reason: object) -> None:
+        """Use no listing for some ticks: what is wrong with one is wrong with all."""
+        if listing is self.current:
+            for way in self._ways:
+                way.on_probation = True
+                self._leave_alone(way, reason)
+
+    def doubt(self, listing: Listing, reason: object) -> None:
+        """A sweep was wrong; too often in a row is a reason to take another way."""
+        if self._way is None:
             return
-        most = 1 if self._way.on_probation else _STRIKES
-        self.strikes += 1
-        _log.debug("%s: %s (%d of %d)", listing.name, reason, self.strikes, most)
-        if self.strikes >= most:
+        if self._is_struck_out(listing, reason, 1 if self._way.on_probation else _STRIKES):
             self._way.on_probation = True
-            self.drop(listing, "not to be relied on")
+            self._leave_alone(self._way, "it was wrong")
 
     def drop(self, listing: Listing, reason: object) -> None:
-        """Leave a listing alone for some ticks, that become more each time."""
-        if self._way is None or listing is not self.current:
-            return
-        self._way.usable_from = self._tick + self._way.pause
-        self._way.pause = min(2 * self._way.pause, _LONGEST_PAUSE)
-        _log.debug("%s: left alone, %s", listing.name, reason)
+        """Take another way for some ticks: this one is of no use."""
+        if self._way is not None and listing is self.current:
+            self._leave_alone(self._way, reason)
+
+    def _is_struck_out(self, listing: Listing, reason: object, most: int) -> bool:
+        if listing is not self.current:
+            return False
+        self.strikes += 1
+        _log.debug("%s: %s (%d of %d)", listing.name, reason, self.strikes, most)
+        return self.strikes >= most
+
+    def _leave_alone(self, way: _Way, reason: object) -> None:
+        way.usable_from = self._tick + way.pause
+        _log.debug("%s: not for %d ticks: %s", way.listing.name, way.pause, reason)
+        way.pause = min(2 * way.pause, _LONGEST_PAUSE)
 
     # ── What Read by ID has told ──────────────────────────────────────────────────────────────
 
@@ -116,7 +134,7 @@ class Ways:
             elif told_at < began:
                 missed = execution_id
         if missed is not None:
-            self.strike(listing, f"it has not shown the end of {missed}")
+            self.doubt(listing, f"it has not shown the end of {missed}")
             return
         self.strikes = 0
         if brought_news:

@@ -377,6 +377,29 @@ def test_trouble_that_passes_ends_no_wait_and_makes_no_storm(trouble, calls):
         assert len(during) < 200
 
 
+def test_a_listing_that_never_answers_is_done_without():
+    class Hanging(Model):
+        async def _travel(self, call: str, hooks: Hooks) -> None:
+            await super()._travel(call, hooks)
+            if call == "list" and asyncio.get_running_loop().time() > 3:
+                await asyncio.sleep(30)
+                raise no_answer()
+
+    whole = model_of(200)
+    outcomes = wait_for_all_of(model := Hanging(whole.begins, whole.ends))
+    assert len(outcomes.late) == 200
+    assert statistics.mean(outcomes.late) < 4
+    assert per_run(model) < 5
+
+
+def test_a_slow_listing_is_no_reason_to_ask_for_each():
+    """Its pages take a second each, and there are many of them."""
+    whole = model_of(1000)
+    model = Model(whole.begins, whole.ends, latency=1.0)
+    assert len(wait_for_all_of(model, with_logs=False).late) == 1000
+    assert model.count()["read"] < 200
+
+
 @pytest.mark.parametrize(
     "trouble", [api_error(PermissionDeniedError, 403), api_error(AuthenticationError, 401)]
 )
