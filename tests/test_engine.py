@@ -1,11 +1,13 @@
 """Many waits are read together. On a simulated clock: each second here is exact, and quick."""
 
 import asyncio
+import gc
 import logging
 import random
 import statistics
 import sys
-from collections.abc import Callable
+import tracemalloc
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -21,6 +23,7 @@ from nuvo_async import (
     ExecutionPage,
     ExecutionStatus,
     NotFoundError,
+    NuvoClient,
     NuvoError,
     PermissionDeniedError,
     PollPolicy,
@@ -29,6 +32,7 @@ from nuvo_async import (
     TriggerType,
     WaitOutageError,
     WaitTimeoutError,
+    converter,
 )
 from nuvo_async.poller import Poller
 from nuvo_async.protocol import Hooks
@@ -173,6 +177,42 @@ def test_cpu_follows_what_changes_and_not_how_many_wait():
 
     few, many = calls_while_quiet(200), calls_while_quiet(2000)
     assert many < 1.5 * few
+
+
+def test_memory_for_a_wait_is_little():
+    """Beyond the caller's own task, and with the state that was last read."""
+    count = 1000
+
+    def copied(executions: list[Execution], _: dict[str, Any]) -> list[Execution]:
+        return [converter.structure_execution(converter.unstructure(one)) for one in executions]
+
+    async def sleep(_: int) -> None:
+        await asyncio.sleep(1000)
+
+    async def per_task(make: Callable[[int], Awaitable[object]]) -> float:
+        gc.collect()
+        before = tracemalloc.get_traced_memory()[0]
+        tasks = [asyncio.ensure_future(make(n)) for n in range(count)]
+        await asyncio.sleep(3)
+        gc.collect()
+        taken = tracemalloc.get_traced_memory()[0] - before
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        return taken / count
+
+    async def main() -> float:
+        model = Model([0.001 * n for n in range(count)], [1000.0] * count, distort=copied)
+        client = NuvoClient("token", poll=PollPolicy(min_interval=2))
+        client._poller = Poller(model, 100)
+        tracemalloc.start()
+        bare = await per_task(sleep)
+        return await per_task(lambda n: client.wait_for_completion(f"e{n}")) - bare
+
+    try:
+        assert run(main()) < 3000
+    finally:
+        tracemalloc.stop()
 
 
 def test_each_is_read_by_id_within_bounded_intervals():

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import nuvo_async
+from benchmarks import waits
 from nuvo_async import NuvoError
 from nuvo_async.testing import faults
 
@@ -35,6 +36,7 @@ def test_every_example_is_run_by_a_test_below():
         "Example",
         "Credentials",
         "Waiting",
+        "Many at once",
         "Listing",
         "Retries and timeouts",
         "Testing your own code",
@@ -95,6 +97,49 @@ async def test_the_waiting_example(nuvo_server, nuvo_client, capsys, script, exp
     nuvo_server.add_pipeline("orders", **script)
     await run(examples("Waiting")[0].replace("timeout=600", "timeout=0.3"), client=nuvo_client)
     assert expected in capsys.readouterr().out
+
+
+async def test_the_example_of_many_pipelines(
+    nuvo_server, nuvo_client, capsys, monkeypatch, tmp_path
+):
+    monkeypatch.chdir(tmp_path)
+    for number in range(1, 200):
+        nuvo_server.add_pipeline(f"shop-{number}")
+    for _ in range(2):  # As after a crash.
+        await run(examples("Many at once")[0], client=nuvo_client)
+        lines = capsys.readouterr().out.splitlines()
+        assert len(lines) == 200
+        [failed] = [line for line in lines if "failed" in line]
+        assert failed.startswith("shop-200 failed: POST")
+    assert len(nuvo_server.executions) == 199
+
+
+async def test_the_example_of_many_executions(nuvo_server, nuvo_client, capsys):
+    nuvo_server.add_pipeline("orders", duration=0.2)
+    nuvo_server.add_pipeline("stock", error="SOURCE_DATA_EMPTY", message="header only")
+    names = {"client": nuvo_client, "ExecutionFailedError": nuvo_async.ExecutionFailedError}
+    await run(examples("Many at once")[1], **names)
+    first, second, failure = capsys.readouterr().out.splitlines()
+    assert first.endswith("FAILED")
+    assert second.endswith("SUCCESSFUL")
+    assert "header only" in failure
+
+
+def test_the_table_of_many_at_once_is_what_the_benchmark_prints():
+    """Within what the jitter of the policies leaves open."""
+    rows = re.findall(
+        r"^\| ([\d,]+) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$",
+        section("Many at once"),
+        re.MULTILINE,
+    )
+    assert [row[0] for row in rows] == ["100", "1,000", "10,000"]
+    for runs, *figures in rows[:2]:
+        for name, figure in zip(
+            ("with_logs=True", "with_logs=False", "each every 1 s"), figures, strict=True
+        ):
+            [way] = [one for one in waits.STRATEGIES if name in one]
+            measured = waits.measure(way, int(runs.replace(",", ""))).requests
+            assert float(figure) == pytest.approx(measured, rel=0.1, abs=0.02)
 
 
 async def test_the_listing_example(nuvo_server, nuvo_client, capsys):
