@@ -46,7 +46,7 @@ _SCENES = (
     _Scene(pipeline="orders", duration=1.4, rows=18_300, error_cells=42),
     _Scene(pipeline="invoices-sftp", duration=1.1, files=3, rows=640),
     _Scene(pipeline="inbox-sftp", duration=0.1, files=0),
-    _Scene(pipeline="archive", duration=3.0, rows=250_000),
+    _Scene(pipeline="archive", duration=2.0, rows=250_000),
     _Scene(
         pipeline="stock",
         duration=0.9,
@@ -73,7 +73,7 @@ _SCENES = (
     ),
     _Scene(
         pipeline="images",
-        duration=2.2,
+        duration=1.6,
         error=ErrorType.DESTINATION_SIZE_LIMIT,
         message="the output is over 100 MB",
     ),

@@ -186,8 +186,8 @@ def test_memory_for_a_wait_is_little():
     def copied(executions: list[Execution], _: dict[str, Any]) -> list[Execution]:
         return [converter.structure_execution(converter.unstructure(one)) for one in executions]
 
-    async def sleep(_: int) -> None:
-        await asyncio.sleep(1000)
+    async def wait_for_nothing(_: int) -> None:
+        await asyncio.get_running_loop().create_future()
 
     async def per_task(make: Callable[[int], Awaitable[object]]) -> float:
         gc.collect()
@@ -206,7 +206,7 @@ def test_memory_for_a_wait_is_little():
         client = NuvoClient("token", poll=PollPolicy(min_interval=2))
         client._poller = Poller(model, 100)
         tracemalloc.start()
-        bare = await per_task(sleep)
+        bare = await per_task(wait_for_nothing)
         return await per_task(lambda n: client.wait_for_completion(f"e{n}")) - bare
 
     try:

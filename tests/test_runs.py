@@ -31,9 +31,9 @@ QUICK = PollPolicy(min_interval=0.02, max_interval=0.05)
 @pytest.fixture
 async def executions(nuvo_server, nuvo_client):
     """Three executions, of which the second ends first, and the third has failed."""
-    nuvo_server.add_pipeline("slow", duration=0.4)
+    nuvo_server.add_pipeline("slow", duration=0.3)
     nuvo_server.add_pipeline("quick")
-    nuvo_server.add_pipeline("failing", duration=0.2, error="PARSING_FAILURE", message="torn")
+    nuvo_server.add_pipeline("failing", duration=0.15, error="PARSING_FAILURE", message="torn")
     return [
         execution
         for pipeline in ("slow", "quick", "failing")
@@ -147,7 +147,7 @@ async def test_cancelling_names_what_goes_on(nuvo_server, nuvo_client):
         listed(nuvo_client.run_pipelines(["long"])),
     ):
         task = asyncio.create_task(waiting)
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.1)
         task.cancel()
         with pytest.raises(asyncio.CancelledError) as caught:
             await task
@@ -196,16 +196,16 @@ async def test_a_pipeline_is_run(nuvo_server, nuvo_client):
 
 
 async def test_the_timeout_of_a_run_begins_with_its_executions(nuvo_server, make_client):
-    nuvo_server.add_pipeline("orders", duration=0.2)
-    nuvo_server.add_fault("create", faults.delay(0.6))
-    assert await make_client().run_pipeline("orders", timeout=0.5)
+    nuvo_server.add_pipeline("orders", duration=0.1)
+    nuvo_server.add_fault("create", faults.delay(0.4))
+    assert await make_client().run_pipeline("orders", timeout=0.3)
 
 
 # run_pipelines.
 
 
 async def test_each_pipeline_is_yielded_as_it_ends_with_what_went_wrong(nuvo_server, nuvo_client):
-    nuvo_server.add_pipeline("slow", duration=0.5, files=2)
+    nuvo_server.add_pipeline("slow", duration=0.3, files=2)
     nuvo_server.add_pipeline("empty", files=0)
     nuvo_server.add_pipeline("failing", duration=0.2, error="PARSING_FAILURE")
     nuvo_server.add_pipeline("long", duration=60)
@@ -213,7 +213,7 @@ async def test_each_pipeline_is_yielded_as_it_ends_with_what_went_wrong(nuvo_ser
     nuvo_server.add_pipeline("cut")
     ids = ["slow", "empty", "failing", "nope", "long", "cut"]
     runs = {}
-    async for run in nuvo_client.run_pipelines(ids, timeout=1):
+    async for run in nuvo_client.run_pipelines(ids, timeout=0.6):
         runs[run.pipeline_id] = run
     assert list(runs)[-2:] == ["slow", "long"]
     assert set(runs) == set(ids)
@@ -257,7 +257,7 @@ async def test_a_slow_consumer_holds_back_what_is_started(nuvo_server, nuvo_clie
     nuvo_server.add_pipeline("orders")
     async with aclosing(nuvo_client.run_pipelines(["orders"] * 50, concurrency=2)) as runs:
         await anext(runs)
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(0.3)
         assert calls(nuvo_server).count("create") <= 6
 
 
@@ -403,7 +403,7 @@ FAULTS = {
     "cut": faults.cut(acted=False),
     "half an answer": faults.truncated(),
     "HTML": faults.html_page(502),
-    "silence": faults.delay(0.4),
+    "silence": faults.delay(0.3),
     "stale": faults.stale_listing(30),
     "no JSON": faults.not_json(),
     "403": faults.status(403),
@@ -412,16 +412,16 @@ FAULTS = {
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 async def test_every_fault_in_the_middle_of_many_waits(nuvo_server, make_client, fault):
-    client = make_client(request_timeout=0.3, poll=PollPolicy(min_interval=0.05, max_interval=0.5))
-    nuvo_server.add_pipeline("orders", duration=0.3, files=250)
-    nuvo_server.add_pipeline("failing", duration=0.6, files=250, error="PARSING_FAILURE")
+    client = make_client(request_timeout=0.2, poll=PollPolicy(min_interval=0.03, max_interval=0.2))
+    nuvo_server.add_pipeline("orders", duration=0.1, files=250)
+    nuvo_server.add_pipeline("failing", duration=0.2, files=250, error="PARSING_FAILURE")
     executions = [
         *await client.create_execution("orders"),
         *await client.create_execution("failing"),
     ]
-    nuvo_server.add_fault("list", fault, times=10)
+    nuvo_server.add_fault("list", fault, times=6)
     if fault not in {FAULTS["no JSON"], FAULTS["403"]}:  # Those would be final for a read.
-        nuvo_server.add_fault("read", fault, times=10)
+        nuvo_server.add_fault("read", fault, times=6)
     ended = await client.wait_for_all(executions, raise_on_failure=False, timeout=60)
     assert [one.succeeded for one in ended] == [True] * 250 + [False] * 250
     assert len(nuvo_server.requests) < 5 * 500

@@ -1,5 +1,6 @@
 """`NuvoServer`: the Execution API as a real HTTP server on 127.0.0.1."""
 
+import copy
 import json
 import secrets
 import time
@@ -120,7 +121,7 @@ class NuvoServer:
     @property
     def executions(self) -> list[dict[str, Any]]:
         """All executions as Read by ID shows them now, oldest first."""
-        return self._store.read_all()
+        return copy.deepcopy(self._store.read_all())
 
     def add_pipeline(
         self,
