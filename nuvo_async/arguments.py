@@ -115,5 +115,6 @@ def instance(name: str, value: T, *classes: type) -> T:
     """Check an object of this package, or of one that it stands on."""
     if not isinstance(value, classes):
         names = " or ".join(cls.__name__ for cls in classes)
-        raise TypeError(f"{name} must be a {names}, not {type(value).__name__}")
+        article = "an" if names[0] in "AEIOU" else "a"
+        raise TypeError(f"{name} must be {article} {names}, not {type(value).__name__}")
     return value

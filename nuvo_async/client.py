@@ -53,8 +53,8 @@ class NuvoClient:
             `InvalidResponseError`.
 
     Raises:
-        ConfigurationError: a `base_url` that will not do.
-        TypeError, ValueError: any other argument that will not do.
+        ConfigurationError: a `base_url` that cannot be used.
+        TypeError, ValueError: any other argument that is wrong.
     """
 
     def __init__(
@@ -103,9 +103,10 @@ class NuvoClient:
         """
         if environ is None:  # As a default, help() would show it, secrets and all.
             environ = os.environ
+        credentials = credentials_from_env(environ)
         if "base_url" not in options and (base_url := environ.get("NUVO_BASE_URL")):
             options["base_url"] = checked_base_url(base_url, "NUVO_BASE_URL")
-        return cls(credentials_from_env(environ), **options)
+        return cls(credentials, **options)
 
     async def __aenter__(self) -> Self:
         self._lifetime.check()
@@ -137,6 +138,7 @@ class NuvoClient:
 
         Raises:
             CreateOutcomeUnknownError: it was sent, and no clear answer came.
+            InvalidResponseError: it was answered with a redirect, and so not acted on.
             APIError: it was refused (`NotFoundError`: no such pipeline).
             TransportError: no connection could be made.
         """
@@ -210,7 +212,8 @@ class NuvoClient:
 
         The arguments are those of `list_executions`, and `page_size` executions are asked for at a
         time, until `max_items` were yielded or there are no more. The API's `total` is not
-        trusted. Raises what `get_execution` raises, and for arguments at once.
+        trusted. Wrong arguments are refused by the call itself; what `get_execution` raises comes
+        out of the iteration.
         """
         arguments.integer("page_size", page_size, minimum=1)
         if max_items is not None:
@@ -254,8 +257,8 @@ class NuvoClient:
             timeout: for the whole wait, requests and retries included; `None` is no limit, and
                 with 0 no answer can come in time.
             poll: how to poll, if not as the client does.
-            with_logs: return `logs` and `configuration`. If they are not needed, `False` allows
-                the word of a listing, which has neither.
+            with_logs: return `logs` and `configuration`. `False` saves a request for each of many
+                executions: it may then be returned as a listing shows it, without them.
             on_poll: called, or awaited, with each state that was read. What it raises comes out.
 
         Raises:
@@ -421,6 +424,8 @@ class NuvoClient:
 def _checked_execution(name: str, execution: Execution | str) -> Execution | str:
     if isinstance(execution, Execution):
         return execution
+    if not isinstance(execution, str):
+        raise TypeError(f"{name} must be an Execution or its id, not {type(execution).__name__}")
     return arguments.path_segment(name, execution)
 
 

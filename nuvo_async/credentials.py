@@ -10,6 +10,12 @@ from nuvo_async.errors import ConfigurationError
 from nuvo_async.models import ActorType
 
 _VARIABLES = ("NUVO_ACCESS_TOKEN", "NUVO_LICENSE_KEY", "NUVO_IDENTIFIER")
+_VARIABLE_OF = {
+    "token": "NUVO_ACCESS_TOKEN",
+    "license_key": "NUVO_LICENSE_KEY",
+    "identifier": "NUVO_IDENTIFIER",
+    "identifier_type": "NUVO_IDENTIFIER_TYPE",
+}
 
 __all__ = ["AccessToken", "LicenseKey", "credentials_from_env"]
 
@@ -58,6 +64,8 @@ class LicenseKey:
 
 def credentials_from_env(environ: Mapping[str, str]) -> AccessToken | LicenseKey:
     """Read credentials; the token wins. Raises `ConfigurationError` naming the variables."""
+    if not isinstance(environ, Mapping):
+        raise TypeError(f"environ must be a mapping, not {type(environ).__name__}")
     try:
         if token := environ.get("NUVO_ACCESS_TOKEN"):
             return AccessToken(token)
@@ -66,10 +74,10 @@ def credentials_from_env(environ: Mapping[str, str]) -> AccessToken | LicenseKey
             kind = environ.get("NUVO_IDENTIFIER_TYPE") or ActorType.USER
             return LicenseKey(key, identifier, ActorType(kind))
     except ValueError as error:
-        raise ConfigurationError(
-            f"an environment variable, NUVO_ACCESS_TOKEN, NUVO_LICENSE_KEY, NUVO_IDENTIFIER or"
-            f" NUVO_IDENTIFIER_TYPE, will not do: {error}"
-        ) from None
+        # Each text begins with the name of the field, which the variable is named after.
+        field_name, _, problem = str(error).partition(" ")
+        variable = _VARIABLE_OF.get(field_name, "NUVO_ACCESS_TOKEN")
+        raise ConfigurationError(f"{variable} {problem}") from None
     missing = [name for name in _VARIABLES if not environ.get(name)]
     raise ConfigurationError(
         "set NUVO_ACCESS_TOKEN, or both NUVO_LICENSE_KEY and NUVO_IDENTIFIER, in the environment"

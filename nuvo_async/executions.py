@@ -217,9 +217,10 @@ def failures_of(executions: Sequence[Execution]) -> ExecutionsFailed | None:
 class CreateOutcomeUnknownError(NuvoError):
     """A Create was sent, and whether it started an execution is not known. It is not sent again.
 
-    `__cause__` is what happened. `candidates` are executions of the pipeline that one Read all
-    showed as created since `sent_at` (this client's clock): one of them may be it. Where that
-    reading failed too, `candidates_read` is `False`, and an empty `candidates` says nothing.
+    `__cause__` is what happened. `candidates` are executions of the pipeline that Read all showed
+    as created since `sent_at` (this client's clock), or up to two seconds before, as clocks are
+    compared in whole seconds: one of them may be it. Where that reading failed too,
+    `candidates_read` is `False`, and an empty `candidates` says nothing.
     """
 
     def __init__(
@@ -266,11 +267,13 @@ class WaitTimeoutError(NuvoError, TimeoutError):
         self.pending = dict(pending)
         self.finished = tuple(finished)
         self.execution_id, self.last = next(iter(self.pending.items()))
-        seen = "was not read yet" if self.last is None else f"was {self.last.status} when last read"
+        seen = (
+            "could not be read" if self.last is None else f"was {self.last.status} when last read"
+        )
         others = len(self.pending) - 1
         super().__init__(
             f"execution {self.execution_id} {seen}{f', and {others} more' if others else ''},"
-            f" after {timeout:g} s of waiting; it goes on, and can be waited for again by its id"
+            f" after {timeout:g} s of waiting; it may still go on: wait for it again by its id"
         )
 
 

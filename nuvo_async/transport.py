@@ -35,7 +35,7 @@ _NOT_CONNECTED = (
 
 
 def checked_base_url(base_url: str | URL, name: str = "base_url") -> URL:
-    """Return the URL with its trailing slash; `ConfigurationError` if it will not do."""
+    """Return the URL with its trailing slash; `ConfigurationError` if it cannot be used."""
     if not isinstance(base_url, str | URL):
         raise TypeError(f"{name} must be a string or a URL, not {type(base_url).__name__}")
     try:

@@ -172,7 +172,7 @@ def test_a_wait_that_timed_out_names_what_is_pending():
     assert (error.execution_id, error.last, error.timeout) == ("1", FAILED, 5.0)
     assert error.finished == (FAILED,)
     assert "execution 1 was FAILED when last read, and 1 more, after 5 s" in str(error)
-    assert "waited for again" in str(error)
+    assert "wait for it again by its id" in str(error)
 
 
 def test_an_unknown_outcome_tells_whether_candidates_were_read():

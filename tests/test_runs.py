@@ -358,7 +358,7 @@ async def test_bad_options_are_refused_at_once(nuvo_server, nuvo_client, options
         (b"65f0", TypeError, "not a single bytes"),
         (5, TypeError, "must be an iterable"),
         (["1", ""], ValueError, r"\[1\] must not be empty"),
-        (["1", 5], TypeError, r"\[1\] must be a string"),
+        (["1", 5], TypeError, r"\[1\] must be (a string|an Execution or its id), not int"),
         (["1", "a\nb"], ValueError, "control character"),
     ],
 )

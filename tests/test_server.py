@@ -1,6 +1,7 @@
 """The embedded server, as any HTTP client sees it."""
 
 import asyncio
+import time
 from datetime import datetime
 from typing import Any
 
@@ -55,10 +56,53 @@ async def test_what_is_not_there_is_not_found(http):
     assert "nope" in (await post(http, "execution/", {"pipeline_id": "nope"}, 404))["message"]
 
 
+@pytest.mark.parametrize(
+    ("figures", "error"),
+    [
+        ({"files": -1}, ValueError),
+        ({"rows": "many"}, TypeError),
+        ({"duration": -0.5}, ValueError),
+        ({"error": 5}, TypeError),
+        ({"fixed_after": -1}, ValueError),
+    ],
+)
+async def test_figures_that_cannot_be_are_refused(figures, error):
+    with pytest.raises(error):
+        NuvoServer().add_pipeline("orders", **figures)
+
+
+async def test_scripts_that_make_no_sense_are_refused():
+    server = NuvoServer()
+    not_a_fault: Any = 503
+    with pytest.raises(ValueError, match="there is no pipeline 'orders'"):
+        server.start("orders")
+    with pytest.raises(ValueError, match="fault a function"):
+        server.add_fault("read", not_a_fault)
+
+
+async def test_a_server_runs_once_at_a_time():
+    server = NuvoServer()
+    for _ in range(2):
+        async with server:
+            assert server.base_url
+            with pytest.raises(RuntimeError, match="runs already"):
+                await server.__aenter__()
+        with pytest.raises(RuntimeError, match="does not run"):
+            assert server.base_url
+
+
+async def test_a_rate_limit_names_the_end_of_its_window(nuvo_server, nuvo_client):
+    nuvo_server.add_fault("list", faults.rate_limit(3, per=0.2), times=100)
+    await asyncio.gather(*(nuvo_client.list_executions() for _ in range(9)))
+    assert 9 < len(nuvo_server.requests) < 40
+
+
 async def test_an_execution_lives_as_scripted(nuvo_server, http):
     nuvo_server.add_pipeline(
         "orders", duration=0.1, error="PARSING_FAILURE", message="torn", fixed_after=0.1, rows=3
     )
+    now = time.monotonic()
+    nuvo_server._store.clock = lambda: now  # Loaded machines are late.
     [execution_id] = nuvo_server.start("orders")
 
     async def seen():
@@ -69,15 +113,15 @@ async def test_an_execution_lives_as_scripted(nuvo_server, http):
     assert first["logs"] == [
         {"status": "PROCESSING", "started_on": first["created_at"], "type": "CREATE"}
     ]
-    await asyncio.sleep(0.12)
+    now += 0.12
     failed = await seen()
     assert failed["status"] == "FAILED"
     assert failed["error"] == {"message": "torn", "type": "PARSING_FAILURE"}
     assert failed["logs"][0]["duration"] == 100
     assert failed["logs"][0]["data"]["total_rows"] == 3
-    await asyncio.sleep(0.1)
+    now += 0.1
     assert (await seen())["status"] == "PROCESSING"
-    await asyncio.sleep(0.12)
+    now += 0.12
     fixed = await seen()
     assert fixed["status"] == "SUCCESSFUL"
     assert "error" not in fixed

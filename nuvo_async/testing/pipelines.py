@@ -6,23 +6,27 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from attrs import define, field, frozen
+from attrs.validators import ge, instance_of, optional
 
 __all__ = ["Pipeline", "Store", "timestamp"]
+
+_SECONDS: list[Callable[..., Any]] = [instance_of((int, float)), ge(0)]
+_COUNT: list[Callable[..., Any]] = [instance_of(int), ge(0)]
 
 
 @frozen(kw_only=True)
 class Pipeline:
     """What each run of a pipeline does. Times are seconds."""
 
-    id: str
-    duration: float
-    files: int
-    error: str | None
-    message: str
-    fixed_after: float | None
-    rows: int
-    columns: int
-    error_cells: int
+    id: str = field(validator=instance_of(str))
+    duration: float = field(validator=_SECONDS)
+    files: int = field(validator=_COUNT)
+    error: str | None = field(validator=optional(instance_of(str)))
+    message: str = field(validator=instance_of(str))
+    fixed_after: float | None = field(validator=optional(_SECONDS))
+    rows: int = field(validator=_COUNT)
+    columns: int = field(validator=_COUNT)
+    error_cells: int = field(validator=_COUNT)
 
     def figures(self) -> dict[str, int]:
         """The `data` of a run that has ended."""

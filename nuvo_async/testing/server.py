@@ -89,6 +89,8 @@ class NuvoServer:
 
     async def __aenter__(self) -> Self:
         """Start to listen."""
+        if self._runner is not None:
+            raise RuntimeError("the server runs already: enter it once")
         app = web.Application()
         app.add_routes(
             [
@@ -107,15 +109,16 @@ class NuvoServer:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Cut what is under way, and stop to listen."""
+        """Cut what is under way, and stop listening."""
         if self._runner is not None:
             await self._runner.cleanup()
+        self._runner = self._base_url = None
 
     @property
     def base_url(self) -> str:
         """Where the API is, while the server runs."""
         if self._base_url is None:
-            raise RuntimeError("the server does not run yet: enter it with `async with`")
+            raise RuntimeError("the server does not run: enter it with `async with`")
         return self._base_url
 
     @property
@@ -149,6 +152,8 @@ class NuvoServer:
             rows: `total_rows` of a run.
             columns: cells in a row.
             error_cells: `total_error_cells` of a run, at most one in a row.
+
+        Raises `TypeError` or `ValueError` for figures that cannot be.
         """
         self._store.pipelines[pipeline_id] = Pipeline(
             id=pipeline_id,
@@ -165,16 +170,21 @@ class NuvoServer:
     def start(self, pipeline_id: str, *, trigger_type: str = "SCHEDULED") -> list[str]:
         """Start a pipeline that was added, without a Create, and return its executions' ids."""
         actor = self._actor() if trigger_type == "MANUAL" else None
-        pipeline = self._store.pipelines[pipeline_id]
+        pipeline = self._store.pipelines.get(pipeline_id)
+        if pipeline is None:
+            raise ValueError(f"there is no pipeline {pipeline_id!r}: add it with add_pipeline")
         return self._store.start(pipeline, trigger_type=trigger_type, actor=actor)
 
     def add_fault(self, call: Call, fault: Fault, *, times: int = 1, of: str | None = None) -> None:
-        """Let the next requests of a call meet a fault: so many of them, in the order of adding.
+        """Let the next requests of a call meet a fault, as many `times`, in the order of adding.
 
         With `of`, only requests of that pipeline (`"create"`) or execution (`"read"`) meet it.
         """
-        if call not in _CALLS or times < 1:
-            raise ValueError(f"call must be one of {', '.join(_CALLS)}, and times 1 or more")
+        if call not in _CALLS or times < 1 or not callable(fault):
+            raise ValueError(
+                f"call must be one of {', '.join(_CALLS)}, fault a function such as those in"
+                f" nuvo_async.testing.faults, and times 1 or more"
+            )
         self._faults[call].append(_ScriptedFault(fault, times, of))
 
     def clear_faults(self) -> None:
@@ -183,7 +193,7 @@ class NuvoServer:
             scripted.clear()
 
     def expire_tokens(self) -> None:
-        """Make every token worthless; the licence key still gets new ones."""
+        """Make every token worthless, `access_token` too; the licence key still gets new ones."""
         self._tokens.clear()
 
     def _handler(
