@@ -146,9 +146,10 @@ class Engine:
                     with suppress(TimeoutError):
                         async with asyncio.timeout_at(self._turn(_now())):
                             await self._news.wait()
-        except Exception as crash:  # noqa: BLE001 - whatever it was, no wait may hang for it
+        except ExceptionGroup as crash:
+            # Whatever it was, no wait may hang for it.
             _log.exception("polling has failed, and with it all waits")
-            self._end_all(crash)
+            self._end_all(crash.exceptions[0])
 
     def _turn(self, now: float) -> float | None:
         """Do what is due, and return when there will be more to do."""

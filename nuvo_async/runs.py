@@ -105,7 +105,7 @@ async def wait_for_all(
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(follow(wait)) for wait in waits]
     except ExceptionGroup as troubles:
-        trouble = _first(troubles)
+        trouble = troubles.exceptions[0]
     except asyncio.CancelledError as cancelled:
         _note_remote(cancelled, [wait.execution_id for wait in waits if wait not in ended])
         raise
@@ -121,11 +121,6 @@ async def wait_for_all(
         ) from trouble.__cause__
     _note_remote(trouble, [wait.execution_id for wait in waits if wait not in ended])
     raise trouble
-
-
-def _first(troubles: ExceptionGroup[Exception]) -> Exception:
-    first = troubles.exceptions[0]
-    return _first(first) if type(first) is ExceptionGroup else first
 
 
 def _note_remote(error: BaseException, ids: Sequence[str]) -> None:
@@ -202,7 +197,7 @@ class PipelineBatch:
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(work()) for _ in range(self.concurrency)]
         except ExceptionGroup as troubles:
-            trouble = _first(troubles)
+            trouble = troubles.exceptions[0]
         else:
             for task in tasks:
                 task.result()

@@ -224,6 +224,29 @@ async def test_a_wait_may_close_its_own_client(nuvo_server, make_client):
             await client.wait_for_completion(execution_id, on_poll=lambda _: client.close())
 
 
+@pytest.mark.parametrize("of", ["as_completed", "wait_for_all", "run_pipeline", "run_pipelines"])
+async def test_a_callback_may_close_the_client_of_many_waits(nuvo_server, make_client, of):
+    nuvo_server.add_pipeline("orders", duration=60)
+    executions = nuvo_server.start("orders") + nuvo_server.start("orders")
+    client = make_client(poll=PollPolicy(min_interval=0.05))
+
+    async def all_of(iterator):
+        return [one async for one in iterator]
+
+    async def close(_):
+        await client.close()
+
+    work = {
+        "as_completed": lambda: all_of(client.as_completed(executions, on_poll=close)),
+        "wait_for_all": lambda: client.wait_for_all(executions, on_poll=close),
+        "run_pipeline": lambda: client.run_pipeline("orders", on_poll=close),
+        "run_pipelines": lambda: all_of(client.run_pipelines(["orders"] * 2, on_poll=close)),
+    }[of]
+    async with asyncio.timeout(5):
+        with pytest.raises(ClientClosedError):
+            await work()
+
+
 async def test_leaving_the_context_ends_what_is_under_way(nuvo_server):
     nuvo_server.add_fault("list", faults.delay(30))
     async with NuvoClient(nuvo_server.access_token, base_url=nuvo_server.base_url) as client:
