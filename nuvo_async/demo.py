@@ -1,7 +1,6 @@
 """The demo: a dozen scripted pipelines, triggered at once on an embedded server, and watched."""
 
-import asyncio
-from collections.abc import Iterable
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 from attrs import define, field, frozen
@@ -11,8 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nuvo_async.client import NuvoClient
-from nuvo_async.errors import NuvoError
-from nuvo_async.executions import Execution
+from nuvo_async.executions import Execution, ExecutionsFailed
 from nuvo_async.models import ErrorType, ExecutionStatus
 from nuvo_async.polling import PollPolicy
 from nuvo_async.testing import NuvoServer
@@ -102,11 +100,12 @@ class _Show:
     executions: dict[str, list[Execution]] = field(factory=dict)
     live: Live | None = None
 
-    def see(self, pipeline: str, executions: Iterable[Execution]) -> None:
+    def see(self, pipeline: str, executions: Sequence[Execution]) -> None:
         """Take in news of a pipeline, and show them."""
         known = {one.id: one for one in self.executions.get(pipeline, [])}
-        news = [one for one in executions if one.id not in known or _changed(known[one.id], one)]
-        known |= {one.id: one for one in news}
+        statuses = {one.id: one.status for one in known.values()}
+        news = [one for one in executions if one.status != statuses.get(one.id)]
+        known |= {one.id: one for one in executions}
         self.executions[pipeline] = list(known.values())
         if self.live is not None:
             self.live.update(self.progress(), refresh=True)
@@ -150,10 +149,6 @@ class _Show:
         return table
 
 
-def _changed(before: Execution, after: Execution) -> bool:
-    return before.status != after.status
-
-
 def _status(execution: Execution) -> Text:
     return Text(execution.status, _STYLES.get(execution.status, ""))
 
@@ -194,11 +189,7 @@ async def run_demo() -> bool:
             poll=PollPolicy(min_interval=0.1, max_interval=0.5),
         ) as client:
             console.print(f"Triggering {len(_SCENES)} pipelines at once on {server.base_url}\n")
-            try:
-                await _play(client, show)
-            except* NuvoError as troubles:
-                for trouble in troubles.exceptions:
-                    console.print(f"Not as scripted: {trouble}")
+            await _play(client, show)
     console.print()
     console.print(show.summary())
     as_scripted = len(show.executions) == len(_SCENES) and all(
@@ -213,26 +204,14 @@ async def _play(client: NuvoClient, show: _Show) -> None:
     if show.console.is_terminal:
         drawing = show.live = Live(show.progress(), console=show.console, auto_refresh=False)
     with drawing:
-        async with asyncio.TaskGroup() as group:
-            for scene in _SCENES:
-                group.create_task(_run(client, scene.pipeline, show))
-
-
-async def _run(client: NuvoClient, pipeline: str, show: _Show) -> None:
-    executions = await client.create_execution(pipeline)
-    show.see(pipeline, executions)
-
-    async def wait(execution: Execution) -> None:
-        await client.wait_for_completion(
-            execution,
-            raise_on_failure=False,
+        async for run in client.run_pipelines(
+            [scene.pipeline for scene in _SCENES],
             timeout=_TIMEOUT,
-            on_poll=lambda state: show.see(pipeline, [state]),
-        )
-
-    async with asyncio.TaskGroup() as group:
-        for execution in executions:
-            group.create_task(wait(execution))
+            on_poll=lambda execution: show.see(execution.pipeline, [execution]),
+        ):
+            show.see(run.pipeline_id, run.executions)
+            if run.error is not None and not isinstance(run.error, ExecutionsFailed):
+                show.console.print(f"Not as scripted: {run.error}")
 
 
 def _as_scripted(scene: _Scene, executions: list[Execution]) -> bool:
