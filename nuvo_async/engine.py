@@ -92,6 +92,8 @@ class Engine:
             watch.before = None if listing is None else listing.newest
             self._new.add(wait.execution_id)
         watch.waits.append(wait)
+        if watch.silent_from is not None:
+            wait.meet_silence(watch.silent_from)
         watch.updated_at = _later(watch.updated_at, wait.known_at)
         watch.read_by = min(watch.read_by, now + _longest_unread(watch))
         self._waits.setdefault(wait.options.policy, {})[wait] = None
@@ -233,6 +235,7 @@ class Engine:
             self._next_tick = max(self._next_tick, _now() + self._wanted_delay(problem))
             self._ways.fail(listing, problem)
         else:
+            self._silence.end()
             self._ways.drop(listing, problem)
 
     def _on_swept(self, listing: Listing, sweep: Sweep, began: float) -> None:
@@ -257,7 +260,7 @@ class Engine:
 
     def _on_listed(self, watch: Watch, execution: Execution, listing: Listing) -> None:
         moment = execution.updated_at
-        if moment and watch.updated_at and moment < watch.updated_at:
+        if _is_older(execution, watch.updated_at):
             return
         # Where Read by ID has told of the same state, the listing has no news of it.
         is_news = moment is None or moment != watch.updated_at or watch.listed_by is listing
@@ -334,26 +337,20 @@ class Engine:
     def _begin_reading(self, watch: Watch) -> None:
         self._credit -= 1
         self._readings += 1
+        watch.read_by = _now() + _longest_unread(watch)
         watch.reading = self._tasks.create_task(self._read(watch))
 
     async def _read(self, watch: Watch) -> None:
-        async def before_sending() -> None:
-            self._silence.begin()
-            if watch.silent_from is None:
-                watch.silent_from = _now()
-                for wait in watch.waits:
-                    wait.meet_silence(watch.silent_from)
-
-        def on_trouble(trouble: NuvoError) -> None:
-            for wait in watch.waits:
-                wait.trouble = trouble
-
         earned = 1
         try:
-            execution = await self._api.read(watch.execution_id, Hooks(before_sending, on_trouble))
+            execution = await self._api.read(watch.execution_id, self._hooks_for(watch))
         except NuvoError as trouble:
             earned = 0 if _is_transient(trouble) else 1
             self._on_unread(watch, trouble)
+        except asyncio.CancelledError:
+            if self._readings == 1 and self._sweeping is None:
+                self._silence.withdraw()
+            raise
         else:
             earned = 2
             self._on_read(watch, execution)
@@ -366,6 +363,21 @@ class Engine:
         if self._sweeping is None or not self._ways.is_trusted:
             self._read_due()
         self._news.set()
+
+    def _hooks_for(self, watch: Watch) -> Hooks:
+        async def before_sending() -> None:
+            self._silence.begin()
+            if watch.silent_from is None:
+                watch.silent_from = _now()
+                for wait in watch.waits:
+                    wait.meet_silence(watch.silent_from)
+
+        def on_trouble(trouble: NuvoError) -> None:
+            self._silence.trouble = trouble
+            for wait in watch.waits:
+                wait.trouble = trouble
+
+        return Hooks(before_sending, on_trouble)
 
     def _on_read(self, watch: Watch, execution: Execution) -> None:
         now = _now()
@@ -382,10 +394,11 @@ class Engine:
             for wait in tuple(watch.waits):
                 self._remove(watch, wait)
             return
-        watch.updated_at = _later(watch.updated_at, execution.updated_at)
-        watch.read_by = now + _longest_unread(watch)
-        watch.must_be_read = False
         watch.due = now + watch.delay(now)
+        if _is_older(execution, watch.updated_at):
+            return  # The listing had shown what came after it, while this answer was under way.
+        watch.updated_at = _later(watch.updated_at, execution.updated_at)
+        watch.must_be_read = False
         if listing is not None and (watch.listed_by is listing or not would_show):
             self._trust(watch, listing)
 
@@ -414,7 +427,7 @@ class Engine:
         """Return what the server asks for, in seconds."""
         wanted = trouble.retry_after if isinstance(trouble, APIError) else None
         # An absurd `Retry-After` must not put an end to polling.
-        return min(wanted or 0, *(policy.max_interval for policy in self._waits))
+        return min([wanted or 0, *(policy.max_interval for policy in self._waits)])
 
     def _end_all(self, error: Exception) -> None:
         for watch in tuple(self._watches.values()):
@@ -437,6 +450,12 @@ def _now() -> float:
 
 def _later(one: datetime | None, other: datetime | None) -> datetime | None:
     return max(filter(None, (one, other)), default=None)
+
+
+def _is_older(execution: Execution, moment: datetime | None) -> bool:
+    if moment is None or execution.updated_at is None:
+        return False
+    return execution.updated_at < moment
 
 
 def _longest_unread(watch: Watch) -> float:

@@ -23,7 +23,7 @@ class Silence:
 
     waits: Mapping[PollPolicy, Collection[Wait]]
     trouble: NuvoError | None = None
-    _since: float | None = None
+    _since: float | None = field(default=None, init=False)
     _timer: asyncio.TimerHandle | None = field(default=None, init=False)
 
     def begin(self) -> None:
@@ -36,6 +36,11 @@ class Silence:
         """An answer came."""
         self._since = self.trouble = None
 
+    def withdraw(self) -> None:
+        """All that was asked is given up: if nothing has failed yet, nobody knows."""
+        if self.trouble is None:
+            self._since = None
+
     def cancel(self) -> None:
         """Look no more."""
         if self._timer is not None:
@@ -43,11 +48,12 @@ class Silence:
 
     def look_again(self) -> None:
         """Look at the waits when the first of them can have had enough."""
-        if self._since is not None and self._timer is None:
+        if self._since is not None:
             self._look_at(self._since + min(map(_limit, self.waits), default=math.inf))
 
     def _look_at(self, when: float) -> None:
-        if when < math.inf:
+        if when < (math.inf if self._timer is None else self._timer.when()):
+            self.cancel()
             self._timer = asyncio.get_running_loop().call_at(when, self._look)
 
     def _look(self) -> None:

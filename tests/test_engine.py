@@ -625,3 +625,98 @@ def test_trouble_in_the_middle_of_a_sweep_passes():
     outcomes = wait_for_all_of(model := Failing(whole.begins, whole.ends))
     assert len(outcomes.late) == 1000
     assert per_run(model) < 7
+
+
+@pytest.mark.parametrize("trouble", [api_error(ServerError, 500), api_error(NotFoundError, 404)])
+def test_an_execution_that_cannot_be_read_is_asked_for_at_its_pace(trouble):
+    """However long that goes on: being overdue is no reason to hurry."""
+    model = Broken([0.0], [1000.0])
+    model.trouble = trouble
+    model.calls = ("read",)
+    policy = PollPolicy(max_interval=5, not_found_grace=100)
+
+    async def main() -> None:
+        with pytest.raises(WaitTimeoutError):
+            await Poller(model, 100).wait(Wait("e0", options(policy, timeout=90)))
+
+    run(main())
+    assert 18 <= len([moment for moment, _ in model.requests if moment > 3]) < 45
+
+
+def test_an_answer_that_the_listing_has_overtaken_is_asked_for_again():
+    """It was sampled before the end, and arrives after the listing has shown that."""
+
+    class Slow(Model):
+        async def read(self, execution_id: str, hooks: Hooks = NO_HOOKS) -> Execution:
+            execution = await super().read(execution_id, hooks)
+            await asyncio.sleep(3)
+            return execution
+
+    whole = model_of(300)
+    outcomes = wait_for_all_of(Slow(whole.begins, whole.ends))
+    assert len(outcomes.late) == 300
+    assert max(outcomes.late) < 15
+
+
+class Hanging(Model):
+    """Answers nothing any more from some moment on."""
+
+    since: float = 50.0
+
+    async def _travel(self, call: str, hooks: Hooks) -> None:
+        await super()._travel(call, hooks)
+        if asyncio.get_running_loop().time() > self.since:
+            await asyncio.Event().wait()
+
+
+async def end_of(poller: Poller, execution_id: str, **details: Any) -> float:
+    """Wait until this wait has ended by an outage, and return when that was."""
+    with pytest.raises(WaitOutageError):
+        await poller.wait(Wait(execution_id, options(PollPolicy(**details))))
+    return asyncio.get_running_loop().time()
+
+
+def test_a_request_that_was_given_up_is_no_outage():
+    """Of a wait that was left, while another does not ask for as long as it bears silence."""
+    model = Model([0.0] * 2, [30.0] * 2)
+
+    async def main() -> Execution:
+        poller = Poller(model, 100)
+        patient = options(PollPolicy(min_interval=20, max_outage=5))
+        other = asyncio.ensure_future(poller.wait(Wait("e1", patient)))
+        await asyncio.sleep(1)
+        with pytest.raises(WaitTimeoutError):
+            await poller.wait(Wait("e0", options(timeout=0.01)))
+        return await other
+
+    assert run(main()).succeeded
+
+
+def test_each_wait_bears_as_much_of_an_outage_as_its_policy_says():
+    model = Hanging([0.0] * 300, [1000.0] * 300)
+
+    async def main() -> list[float]:
+        poller = Poller(model, 100)
+        patient = [asyncio.ensure_future(end_of(poller, f"e{n}")) for n in range(100)]
+        await asyncio.sleep(20)
+        others = [end_of(poller, f"e{n}", max_outage=10) for n in range(100, 200)]
+        early = await asyncio.gather(*others)
+        return [max(early), min(await asyncio.gather(*patient))]
+
+    last_of_the_early, first_of_the_late = run(main())
+    assert last_of_the_early < 75
+    assert first_of_the_late > 340
+
+
+def test_who_joins_a_reading_that_hangs_bears_no_more_of_it():
+    model = Hanging([0.0], [1000.0])
+
+    async def main() -> float:
+        poller = Poller(model, 100)
+        other = asyncio.ensure_future(end_of(poller, "e0"))
+        await asyncio.sleep(70)
+        ended = await end_of(poller, "e0", max_outage=10)
+        await other
+        return ended
+
+    assert 79.9 < run(main()) < 80.1
