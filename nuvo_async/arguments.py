@@ -6,7 +6,7 @@ and raises `TypeError` or `ValueError` with the name of the argument and what it
 
 import math
 import os
-import unicodedata
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,6 +28,9 @@ __all__ = [
 
 T = TypeVar("T")
 
+# Control characters, and surrogates: they are no characters, and cannot be written as UTF-8.
+_UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
 
 def text(name: str, value: object) -> str:
     """Check a string that must hold something and no control character."""
@@ -35,8 +38,7 @@ def text(name: str, value: object) -> str:
         raise TypeError(f"{name} must be a string, not {type(value).__name__}")
     if not value.strip():
         raise ValueError(f"{name} must not be empty or blank")
-    # Surrogates (Cs) are no characters: they cannot be written as UTF-8.
-    if any(unicodedata.category(character) in {"Cc", "Cs"} for character in value):
+    if _UNFIT.search(value):
         raise ValueError(
             f"{name} must not hold a control character (a line break at its end, perhaps?)"
         )

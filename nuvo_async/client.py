@@ -152,7 +152,6 @@ class NuvoClient:
         Raises `APIError` (`NotFoundError`: no such execution), `TransportError` where no answer
         came after the retries, `InvalidResponseError`.
         """
-        arguments.path_segment("execution_id", execution_id)
         async with self._lifetime.inside():
             return await self._api.read(execution_id)
 

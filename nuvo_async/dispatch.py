@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Iterator
 
 from nuvo_async import protocol
 from nuvo_async.credentials import AccessToken
@@ -30,7 +31,7 @@ class Dispatcher:
         """Return the last attempt's answer, whatever its status; raise its `TransportError`."""
         delays = self._retry.delays()
         attempt = 1
-        outcome, delay = await self._attempt(request, token, next(delays))
+        outcome, delay = await self._attempt(request, token, delays)
         while delay is not None and attempt < self._retry.max_attempts:
             attempt += 1
             trouble = outcome if isinstance(outcome, TransportError) else protocol.error_of(outcome)
@@ -39,7 +40,7 @@ class Dispatcher:
                 request.hooks.on_trouble(trouble)
             try:
                 await asyncio.sleep(delay)
-                outcome, delay = await self._attempt(request, token, next(delays))
+                outcome, delay = await self._attempt(request, token, delays)
             except asyncio.CancelledError as cancelled:
                 # Whoever cuts the call short can tell what has kept it from an answer.
                 raise cancelled from trouble
@@ -48,7 +49,7 @@ class Dispatcher:
         return outcome
 
     async def _attempt(
-        self, request: Request, token: AccessToken | None, backoff: float
+        self, request: Request, token: AccessToken | None, delays: Iterator[float]
     ) -> tuple[Answer | TransportError, float | None]:
         """Send once; return what came, and the delay before the next attempt, if there may be one.
 
@@ -59,17 +60,25 @@ class Dispatcher:
             if request.hooks.before_sending is not None:
                 await request.hooks.before_sending()
             outcome = await self._transport.send(request, token)
-            return outcome, self._next_delay(request, outcome, backoff, entered)
+            return outcome, self._next_delay(request, outcome, delays, entered)
         finally:
             self._throttle.leave()
 
     def _next_delay(
-        self, request: Request, outcome: Answer | TransportError, backoff: float, entered: float
+        self,
+        request: Request,
+        outcome: Answer | TransportError,
+        delays: Iterator[float],
+        entered: float,
     ) -> float | None:
         if isinstance(outcome, TransportError):
-            return backoff if _may_pass(request, outcome) else None
+            return next(delays) if _may_pass(request, outcome) else None
+        if outcome.status < 400:
+            self._throttle.relax()
+            return None
         wanted = protocol.retry_after(outcome)
         too_long = wanted is not None and wanted > self._retry.max_retry_after
+        backoff = next(delays)
         delay = backoff if too_long else wanted or backoff
         if outcome.status == 429 or (outcome.status == 503 and wanted):
             self._throttle.pause(delay, entered=entered)

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import attrs
 import orjson
-from attrs import field, frozen
+from attrs import define, field, frozen
 
 from nuvo_async import arguments
 from nuvo_async.converter import structure
@@ -64,6 +64,8 @@ _ERRORS: Mapping[int, type[APIError]] = {
     422: BadRequestError,
     429: RateLimitError,
 }
+_NO_HEADERS: Mapping[str, str] = {}
+_JSON = {"Content-Type": "application/json"}
 _REQUEST_ID_HEADERS = ("X-Request-ID", "X-Correlation-ID", "x-amzn-RequestId", "X-Amzn-Trace-Id")
 _MAX_MESSAGE = 500
 _MAX_BODY = 2000
@@ -88,7 +90,8 @@ class Hooks:
 _NO_HOOKS = Hooks()
 
 
-@frozen(eq=False)
+# Not frozen, since making those takes longer: there is one of each for each attempt.
+@define(eq=False)
 class Request:
     """What to send. `path` and `query` are relative to the base URL and already quoted.
 
@@ -100,13 +103,13 @@ class Request:
     path: str
     query: str = ""
     body: bytes | None = field(default=None, repr=False)
-    headers: Mapping[str, str] = field(factory=dict, repr=False)
+    headers: Mapping[str, str] = field(default=_NO_HEADERS, repr=False)
     repeatable: bool = True
     answer_is_secret: bool = False
     hooks: Hooks = field(default=_NO_HOOKS, repr=False)
 
 
-@frozen(eq=False)
+@define(eq=False)
 class Answer:
     """What came back. `body` is cut, and `complete` is `False`, where it was over the limit."""
 
@@ -138,7 +141,7 @@ class Answer:
 def create_execution(pipeline_id: str, hooks: Hooks = _NO_HOOKS) -> Request:
     """Create: `POST execution/`."""
     body = orjson.dumps({"pipeline_id": arguments.text("pipeline_id", pipeline_id)})
-    return Request("POST", "execution/", body=body, repeatable=False, hooks=hooks)
+    return Request("POST", "execution/", body=body, headers=_JSON, repeatable=False, hooks=hooks)
 
 
 def read_execution(execution_id: str, hooks: Hooks = _NO_HOOKS) -> Request:
@@ -156,7 +159,7 @@ def exchange_license_key(key: LicenseKey) -> Request:
     """Token: `POST auth/access-token`."""
     actor = {"identifier": key.identifier, "type": key.identifier_type.value}
     body = orjson.dumps({"license_key": key.license_key, "auth": actor})
-    return Request("POST", "auth/access-token", body=body, answer_is_secret=True)
+    return Request("POST", "auth/access-token", body=body, headers=_JSON, answer_is_secret=True)
 
 
 def revoke_token(token: AccessToken) -> Request:

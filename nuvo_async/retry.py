@@ -42,4 +42,4 @@ class RetryPolicy:
         """Yield the delay before each retry of one call, where the server named none."""
         longest = backoff.expo(factor=self.base_delay, max_value=self.max_delay)
         next(longest)  # backoff's generators yield nothing first, to be sent to.
-        return map(backoff.full_jitter, longest)
+        yield from map(backoff.full_jitter, longest)

@@ -30,6 +30,10 @@ class Throttle:
         Whoever has entered must `leave`.
         """
         loop = asyncio.get_running_loop()
+        now = loop.time()
+        if not self._queue and self._has_room(now):
+            self._in_flight += 1
+            return now
         turn = loop.create_future()
         self._queue.append(turn)
         self._admit()
@@ -46,10 +50,11 @@ class Throttle:
         self._in_flight -= 1
         self._admit()
 
+    def _has_room(self, now: float) -> bool:
+        return self._in_flight < int(self._room) and now >= self._resume_at
+
     def _admit(self) -> None:
-        if asyncio.get_running_loop().time() < self._resume_at:
-            return
-        while self._queue and self._in_flight < int(self._room):
+        while self._queue and self._has_room(asyncio.get_running_loop().time()):
             turn = self._queue.popleft()
             if not turn.done():  # Whoever waited for it may have been cancelled.
                 self._in_flight += 1
