@@ -1,12 +1,17 @@
 """What `import nuvo_async` costs on top of `import aiohttp`, in processes of their own, in turns.
 
-Usage: python benchmarks/import_time.py [REPETITIONS]
+Usage: python -m benchmarks.import_time [--short]
 """
 
+import argparse
 import os
 import statistics
 import subprocess
 import sys
+
+from benchmarks.report import Table
+
+__all__ = ["table"]
 
 _KEEPS_NONE = "PYTHONDONTWRITEBYTECODE"
 MODULES = ("aiohttp", "nuvo_async")
@@ -29,18 +34,33 @@ def measure(module: str) -> float:
     return 1000 * float(done.stdout)
 
 
-def main() -> None:
-    """Measure both in turns, and print the medians and what lies between them."""
-    repetitions = int(sys.argv[1]) if len(sys.argv) > 1 else 21
+def table(*, short: bool) -> Table:
+    """Measure both in turns: the medians."""
+    turns = 3 if short else 21
     for module in MODULES:
         measure(module)  # To have it compiled, and in the file cache.
-    rounds = [{module: measure(module) for module in MODULES} for _ in range(repetitions)]
-    print(f"Python {sys.version.split()[0]}, medians of {repetitions} imports in turns")
-    for module in MODULES:
-        print(f"  import {module:<11} {statistics.median(one[module] for one in rounds):7.1f} ms")
+    rounds = [{module: measure(module) for module in MODULES} for _ in range(turns)]
     extra = statistics.median(one["nuvo_async"] - one["aiohttp"] for one in rounds)
-    ratio = statistics.median(one["nuvo_async"] / one["aiohttp"] for one in rounds)
-    print(f"  nuvo_async over aiohttp: {extra:.1f} ms, ratio {ratio:.2f}")
+    rows = [
+        [
+            f"import {module}",
+            f"{statistics.median(one[module] for one in rounds):.1f}",
+            f"{statistics.median(one[module] / one['aiohttp'] for one in rounds):.2f}",
+        ]
+        for module in MODULES
+    ]
+    note = (
+        f"Milliseconds, in processes of their own, in turns; medians of {turns}."
+        f" nuvo_async takes {extra:.1f} ms over aiohttp."
+    )
+    return Table("Import", note, ["what", "ms", "ratio"], rows)
+
+
+def main() -> None:
+    """Measure, and print."""
+    parser = argparse.ArgumentParser(description="What importing the package costs.")
+    parser.add_argument("--short", action="store_true", help="3 turns")
+    print(table(short=parser.parse_args().short))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ import argparse
 import asyncio
 import random
 import statistics
-import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from itertools import repeat
@@ -20,10 +19,10 @@ from pathlib import Path
 
 from attrs import frozen
 
+from benchmarks.report import Table
 from benchmarks.simulation import Model, durations, run
 from nuvo_async import PollPolicy
 from nuvo_async.poller import Poller
-from nuvo_async.version import __version__
 from nuvo_async.waiting import WaitOptions
 
 PICTURE = Path(__file__).with_name("waits.svg")
@@ -132,23 +131,31 @@ def measure(name: str, runs: int) -> Result:
     )
 
 
-def show(results: list[Result]) -> None:
-    """Print the table, with each figure of the engine as a ratio to reading each by its id."""
-    print(f"nuvo_async {__version__}, Python {sys.version.split()[0]}, simulated clock")
-    print("runs   way                             requests/run    peak/s   latency s (p95)   CPU s")
-    for result in results:
-        print(
-            f"{result.runs:>6} {result.strategy:<31} {result.requests:>12.3f} {result.peak:>9,}"
-            f"   {result.latency:>6.2f} ({result.p95:.2f})   {result.cpu:>7.2f}"
-        )
+def table(results: list[Result]) -> Table:
+    """Show them, with the engine's figures as ratios to reading each by its id."""
+    rows = [
+        [
+            result.strategy,
+            f"{result.runs:,}",
+            f"{result.requests:.3f}",
+            f"{result.peak:,}",
+            f"{result.latency:.2f}",
+            f"{result.p95:.2f}",
+            f"{result.cpu:.2f}",
+        ]
+        for result in results
+    ]
+    notes = ["On a simulated clock; latency in seconds; the processor's includes the model's."]
     by_name = {(result.runs, result.strategy): result for result in results}
     for runs in dict.fromkeys(result.runs for result in results):
         best = by_name[runs, "engine, with_logs=False"]
         usual = by_name[runs, "each every 1 s"]
-        print(
-            f"{runs} runs: {usual.requests / best.requests:.0f} times fewer requests than one a"
-            f" second each, {usual.peak / best.peak:.0f} times lower at the peak"
+        notes.append(
+            f"{runs:,} runs: {usual.requests / best.requests:.0f} times fewer requests than one a"
+            f" second each, {usual.peak / best.peak:.0f} times lower at the peak."
         )
+    head = ["way", "runs", "requests per run", "peak per s", "latency", "p95", "CPU s"]
+    return Table("Waiting for many", " ".join(notes), head, rows)
 
 
 def draw(results: list[Result]) -> None:
@@ -194,7 +201,7 @@ def main() -> None:
     parser.add_argument("--picture", action="store_true", help=f"draw {PICTURE.name}")
     options = parser.parse_args()
     results = [measure(name, runs) for runs in options.runs for name in STRATEGIES]
-    show(results)
+    print(table(results))
     if options.picture:
         draw(results)
 
