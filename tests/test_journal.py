@@ -343,17 +343,27 @@ ids = [f"p{n}" for n in range(int(count))]
 async def run():
     poll = PollPolicy(min_interval=0.01, max_interval=0.1)
     async with NuvoClient(token, base_url=base_url, poll=poll) as client:
-        async for _ in client.run_pipelines(ids, journal=path, concurrency=8):
+        async for _ in client.run_pipelines(ids, journal=path, concurrency=4):
             pass
 
 
+def lines():
+    return open(path, "rb").read().count(b"\\n") if os.path.exists(path) else 0
+
+
 dice = random.Random(int(seed))
-for _ in range(int(kills)):
+for killed in range(int(kills)):
+    # So many lines further, however slow the machine is, and then at any instant.
+    enough = lines() + dice.randrange(8)
     child = os.fork()
     if not child:
         asyncio.run(run())
         os._exit(0)
-    time.sleep(dice.uniform(0.01, 0.09))
+    while lines() < enough:
+        if os.waitpid(child, os.WNOHANG)[0]:
+            sys.exit(f"ended after {killed} kills")
+        time.sleep(0.001)
+    time.sleep(dice.uniform(0, 0.004))
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
 """
