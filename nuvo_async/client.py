@@ -143,7 +143,7 @@ class NuvoClient:
             TransportError: no connection could be made.
         """
         arguments.text("pipeline_id", pipeline_id)
-        async with self._lifetime.inside():
+        with self._lifetime.inside():
             return await self._api.create(pipeline_id)
 
     async def get_execution(self, execution_id: str) -> Execution:
@@ -152,7 +152,7 @@ class NuvoClient:
         Raises `APIError` (`NotFoundError`: no such execution), `TransportError` where no answer
         came after the retries, `InvalidResponseError`.
         """
-        async with self._lifetime.inside():
+        with self._lifetime.inside():
             return await self._api.read(execution_id)
 
     async def list_executions(
@@ -192,7 +192,7 @@ class NuvoClient:
             limit=limit,
             offset=offset,
         )
-        async with self._lifetime.inside():
+        with self._lifetime.inside():
             return await self._api.read_all(query)
 
     def iter_executions(
@@ -229,7 +229,7 @@ class NuvoClient:
 
         async def read_page(limit: int, offset: int) -> ExecutionPage:
             page = list_query(limit=limit, offset=offset)
-            async with self._lifetime.inside():
+            with self._lifetime.inside():
                 return await self._api.read_all(f"{query}&{page}" if query else page)
 
         return iterate(read_page, page_size=page_size, max_items=max_items)
@@ -269,7 +269,7 @@ class NuvoClient:
         """
         options = self._wait_options(timeout, poll, with_logs, on_poll)
         wait = options.wait_for(_checked_execution("execution", execution))
-        async with self._lifetime.inside():
+        with self._lifetime.inside():
             finished = await self._poller.wait(wait)
         if raise_on_failure:
             finished.raise_for_failure()
@@ -326,7 +326,7 @@ class NuvoClient:
         """
         options = self._wait_options(timeout, poll, with_logs, on_poll)
         checked = _checked_executions(executions)
-        async with self._lifetime.inside():
+        with self._lifetime.inside():
             finished = await wait_for_all(self._poller, list(map(options.wait_for, checked)))
         return _without_failures(finished) if raise_on_failure else finished
 
@@ -347,7 +347,7 @@ class NuvoClient:
         """
         arguments.text("pipeline_id", pipeline_id)
         options = self._wait_options(timeout, poll, with_logs, on_poll)
-        async with self._lifetime.inside():
+        with self._lifetime.inside():
             created = await self._api.create(pipeline_id)
             finished = await wait_for_all(self._poller, list(map(options.wait_for, created)))
         return _without_failures(finished)
@@ -416,7 +416,7 @@ class NuvoClient:
 
         With a `LicenseKey`, the next call exchanges it for a new token.
         """
-        async with self._lifetime.inside():
+        with self._lifetime.inside():
             await self._authorizer.revoke()
 
 

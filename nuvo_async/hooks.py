@@ -6,11 +6,7 @@ Each hook refuses what is not of its type, where cattrs by itself would coerce: 
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from enum import StrEnum
-from functools import lru_cache
-from operator import itemgetter
-from types import NoneType, UnionType
-from typing import Any, cast, get_args
+from typing import Any, cast
 
 import attrs
 from cattrs import BaseValidationError, Converter, transform_error
@@ -20,15 +16,14 @@ from cattrs.gen import make_dict_structure_fn, override
 from nuvo_async import dates
 from nuvo_async.executions import Execution
 from nuvo_async.models import (
-    Actor,
     ActorType,
-    ErrorDetail,
     ErrorType,
     ExecutionRun,
     ExecutionStatus,
     RunType,
     TriggerType,
 )
+from nuvo_async.quick_hooks import QUICK_HOOKS
 
 __all__ = ["find_problem", "make_converter"]
 
@@ -88,15 +83,8 @@ def _integer(obj: object, _: object) -> int:
     return obj
 
 
-def _enum_hook(cls: type[StrEnum]) -> Callable[[Any, Any], Any]:
-    # Looking the members up is quicker by far than calling the class.
-    known = {member.value: member for member in cls}
-
-    def structure_enum(obj: object, _: object) -> Any:
-        text = _string(obj, cls)
-        return known.get(text) or cls(text)
-
-    return structure_enum
+def _enum(obj: object, cls: Any) -> Any:
+    return cls(_string(obj, cls))
 
 
 def _date_time(obj: object, _: object) -> datetime:
@@ -132,58 +120,8 @@ def _checked(kind: type, what: str, hook: Callable[[Any, Any], Any]) -> Callable
     return structure_checked
 
 
-def _optional_hook(cls: Any, converter: Converter) -> Callable[[Any, Any], Any]:
-    # cattrs' own looks the hook up for each value, which takes longer than most hooks do.
-    (kind,) = (one for one in get_args(cls) if one is not NoneType)
-    hook = converter.get_structure_hook(kind)
-    return lambda obj, _: None if obj is None else hook(obj, kind)
-
-
-def _quick_execution_hook(cls: type[Any], converter: Converter) -> Callable[[Any, Any], Any]:
-    # By position, not by name as cattrs' own would do it: a page takes 7 % less.
-    status, trigger_type, runs = map(
-        converter.get_structure_hook, (ExecutionStatus, TriggerType, tuple[ExecutionRun, ...])
-    )
-    error, text, moment, actor = map(
-        converter.get_structure_hook,
-        (ErrorDetail | None, str | None, datetime | None, Actor | None),
-    )
-
-    def structure_execution(obj: Any, _: object) -> Any:
-        get = obj.get
-        logs = get("logs")
-        return cls(
-            _identifier(obj["id"], cls),
-            _string(obj["pipeline"], cls),
-            status(obj["status"], cls),
-            trigger_type(obj["trigger_type"], cls),
-            error(get("error"), cls),
-            () if logs is None else runs(logs, cls),
-            text(get("configuration"), cls),
-            moment(get("created_at"), cls),
-            actor(get("created_by"), cls),
-            moment(get("updated_at"), cls),
-            actor(get("updated_by"), cls),
-        )
-
-    return _checked(dict, "an object", structure_execution)
-
-
-def _actor_hook(cls: type[Any], converter: Converter) -> Callable[[Any, Any], Any]:
-    # Few people start thousands of executions, each of which names them twice.
-    names = [one.name for one in attrs.fields(cls)]
-    hook = make_dict_structure_fn(cls, converter)
-
-    @lru_cache(maxsize=100)
-    def shared(*values: Any) -> Any:
-        return hook(dict(zip(names, values, strict=True)), cls)
-
-    pick = itemgetter(*names)
-    return lambda obj, _: shared(*pick(obj))
-
-
 def make_converter(*, detailed: bool) -> Converter:
-    """Make the converter; in detail it takes a third longer, and tells the place of an error."""
+    """Make the converter; in detail it takes far longer, and tells the place of an error."""
     converter = Converter(detailed_validation=detailed, unstruct_collection_overrides={tuple: list})
 
     def model_hook(cls: type[Any]) -> Callable[[Any, Any], Any]:
@@ -214,20 +152,15 @@ def make_converter(*, detailed: bool) -> Converter:
     converter.register_structure_hook(datetime, _date_time)
     converter.register_structure_hook(timedelta, _duration)
     for enum in (ActorType, ErrorType, ExecutionStatus, RunType, TriggerType):
-        converter.register_structure_hook(enum, _enum_hook(enum))
+        converter.register_structure_hook(enum, _enum)
         converter.register_unstructure_hook(enum, lambda member: member.value)
     converter.register_structure_hook_factory(is_sequence, tuple_hook)
     converter.register_structure_hook_factory(attrs.has, model_hook)
     converter.register_structure_hook_factory(lambda cls: cls is Execution, execution_hook)
     converter.register_structure_hook_factory(lambda cls: cls is ExecutionRun, run_hook)
-    converter.register_structure_hook_factory(
-        lambda cls: isinstance(cls, UnionType), _optional_hook
-    )
     if not detailed:
-        converter.register_structure_hook_factory(lambda cls: cls is Actor, _actor_hook)
-        converter.register_structure_hook_factory(
-            lambda cls: cls is Execution, _quick_execution_hook
-        )
+        for cls, hook in QUICK_HOOKS.items():
+            converter.register_structure_hook(cls, hook)
     converter.register_unstructure_hook(datetime, dates.to_text)
     converter.register_unstructure_hook(timedelta, _milliseconds)
     return converter

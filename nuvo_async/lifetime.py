@@ -13,7 +13,7 @@ class Lifetime:
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._inside: dict[asyncio.Timeout, asyncio.Task[object] | None] = {}
+        self._inside: dict[_Inside, None] = {}
         self.closed = False
 
     def check(self) -> None:
@@ -34,52 +34,69 @@ class Lifetime:
 
     def end(self, *, own: bool) -> None:
         """End the blocks of the current task (`own`), or those of all the others."""
-        now = asyncio.get_running_loop().time()
-        for block, task in self._inside.items():
-            if (task is asyncio.current_task()) is own and not block.expired():
-                block.reschedule(now)
+        current = asyncio.current_task()
+        for block in tuple(self._inside):
+            if (block.task is current) is own:
+                block.end()
 
-    def enter(self, block: asyncio.Timeout) -> None:
-        """Have `end` expire this block, which the current task is about to run."""
-        self._inside[block] = asyncio.current_task()
+    def enter(self, block: "_Inside") -> None:
+        """Have `end` end this block, which its task is about to run."""
+        self._inside[block] = None
 
-    def leave(self, block: asyncio.Timeout) -> None:
+    def leave(self, block: "_Inside") -> None:
         """The block has ended."""
         del self._inside[block]
 
 
 class _Inside:
-    """A context manager that takes little memory: there is one for each of thousands of waits.
+    """A block of a task that can be cancelled from elsewhere, without the task around it.
 
-    A timeout without a deadline is asyncio's own way to cancel a block of a task from elsewhere,
-    and to tell that cancellation from any other.
+    `asyncio.timeout(None)` does that, too, and costs 4 % of a call more.
     """
 
-    __slots__ = ("_block", "_lifetime")
+    __slots__ = ("_cancelled", "_cancelling", "_ending", "_lifetime", "task")
 
     def __init__(self, lifetime: Lifetime) -> None:
         self._lifetime = lifetime
-        self._block = asyncio.timeout(None)
+        self._ending: asyncio.Handle | None = None
+        self._cancelled = False
 
-    async def __aenter__(self) -> None:
+    def __enter__(self) -> None:
         self._lifetime.check()
-        await self._block.__aenter__()
-        self._lifetime.enter(self._block)
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("a NuvoClient has to be used from a task of the event loop")
+        self.task = task
+        # Whoever has cancelled the task before, or does so meanwhile, is told apart by this.
+        self._cancelling = task.cancelling()
+        self._lifetime.enter(self)
 
-    async def __aexit__(
+    def end(self) -> None:
+        """Cancel the block, unless it ends before the loop comes to that."""
+        if self._ending is None:
+            self._ending = asyncio.get_running_loop().call_soon(self._cancel)
+
+    def _cancel(self) -> None:
+        self._cancelled = True
+        self.task.cancel()
+
+    def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         frames: TracebackType | None,
     ) -> None:
-        self._lifetime.leave(self._block)
-        try:
-            await self._block.__aexit__(kind, error, frames)
-        except TimeoutError:
-            closed = ClientClosedError("the client was closed while the call was under way")
-            # They name what goes on remotely.
-            for note in getattr(error, "__notes__", ()):
-                closed.add_note(note)
-        else:
+        self._lifetime.leave(self)
+        if self._ending is None:
             return
+        self._ending.cancel()
+        if not self._cancelled:
+            return
+        still_cancelled = self.task.uncancel() > self._cancelling
+        if still_cancelled or not isinstance(error, asyncio.CancelledError):
+            return
+        closed = ClientClosedError("the client was closed while the call was under way")
+        # They name what goes on remotely.
+        for note in getattr(error, "__notes__", ()):
+            closed.add_note(note)
         raise closed

@@ -207,7 +207,9 @@ def parse_execution(answer: Answer, execution_id: str) -> Execution:
 def parse_page(answer: Answer) -> ExecutionPage:
     """Read all: `{"data": [execution], "pagination": {...}}`."""
     page = _structure(answer, ExecutionPage, _object(answer), "")
-    return attrs.evolve(page, data=tuple(_redacted(answer, one) for one in page.data))
+    if all(one.error is None for one in page.data):
+        return page
+    return attrs.evolve(page, data=tuple([_redacted(answer, one) for one in page.data]))
 
 
 def parse_token(answer: Answer) -> AccessToken:

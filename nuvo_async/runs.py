@@ -58,7 +58,7 @@ async def stream(
         results.put_nowait(result)
 
     async def run() -> None:
-        async with lifetime.inside():
+        with lifetime.inside():
             await work(put)
 
     working = asyncio.create_task(run())
