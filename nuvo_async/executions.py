@@ -44,7 +44,7 @@ __all__ = [
 ]
 
 
-@frozen
+@frozen(weakref_slot=False)
 class Execution:
     """One run of a pipeline, as Create, Read by ID and Read all return it.
 

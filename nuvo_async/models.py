@@ -90,7 +90,7 @@ class ErrorDetail:
     type: ErrorType
 
 
-@frozen
+@frozen(weakref_slot=False)
 class RunData:
     """Figures of a run's output, after mapping (`data` of a run)."""
 
@@ -105,7 +105,7 @@ class RunData:
         return self.total_error_cells / self.total_cells if self.total_cells else 0.0
 
 
-@frozen
+@frozen(weakref_slot=False)
 class ExecutionRun:
     """One attempt at an execution (an entry of `logs`): first `CREATE`, then a `FIX` each.
 

@@ -81,7 +81,7 @@ class Transport:
         lifetime: Lifetime,
         redactor: Redactor,
     ) -> None:
-        self._base_url = str(base_url)
+        self._base_url = base_url
         self._session = session
         self._owned = session is None
         self._request_timeout = request_timeout
@@ -103,27 +103,11 @@ class Transport:
         """Send a request once. Returns trouble instead of raising it, to be looked at first."""
         session = self._open_session()
         sent_at = datetime.now(UTC)
-        try:
-            outcome = await self._exchange(session, request, token, sent_at)
-        except asyncio.CancelledError as error:
-            _drop_frames(error)
-            raise
-        shown = outcome.status if isinstance(outcome, Answer) else outcome
-        _log.debug("%s %s: %s", request.method, request.path, shown)
-        return outcome
-
-    async def _exchange(
-        self,
-        session: aiohttp.ClientSession,
-        request: Request,
-        token: AccessToken | None,
-        sent_at: datetime,
-    ) -> Answer | TransportError:
-        url = self._base_url + request.path + ("?" if request.query else "") + request.query
+        outcome: Answer | TransportError
         try:
             async with session.request(
                 request.method,
-                URL(url, encoded=True),
+                self._url(request),
                 data=request.body,
                 headers=self._headers(request, token),
                 allow_redirects=False,
@@ -132,7 +116,7 @@ class Transport:
                 timeout=self._timeout,
             ) as response:
                 body, complete = await self._read(response)
-                return Answer(
+                outcome = Answer(
                     request,
                     status=response.status,
                     headers=response.headers,
@@ -141,9 +125,15 @@ class Transport:
                     sent_at=sent_at,
                     redactor=self._redactor,
                 )
+        except asyncio.CancelledError as error:
+            _drop_frames(error)
+            raise
         # ValueError is what aiohttp raises for requests that it finds no way to send.
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            return self._trouble(request, error, sent_at)
+            outcome = self._trouble(request, error, sent_at)
+        shown = outcome.status if isinstance(outcome, Answer) else outcome
+        _log.debug("%s %s: %s", request.method, request.path, shown)
+        return outcome
 
     async def close(self) -> None:
         """Close the session, unless it is the caller's."""
@@ -166,6 +156,16 @@ class Transport:
             self._session._retry_connection = False  # noqa: SLF001
         return self._session
 
+    def _url(self, request: Request) -> URL:
+        base = self._base_url
+        return URL.build(
+            scheme=base.scheme,
+            authority=base.raw_authority,
+            path=base.raw_path + request.path,
+            query_string=request.query,
+            encoded=True,
+        )
+
     def _headers(self, request: Request, token: AccessToken | None) -> CIMultiDict[str]:
         # Made once for each token, in the form that aiohttp wants: that is 3 % of a call.
         if token is not self._sent_token or self._sent_headers is None:
@@ -180,7 +180,8 @@ class Transport:
     async def _read(self, response: aiohttp.ClientResponse) -> tuple[bytes, bool]:
         chunks = []
         room = self._max_body_size
-        while room >= 0 and (chunk := await response.content.readany()):
+        while room >= 0 and not response.content.at_eof():
+            chunk = await response.content.readany()
             chunks.append(chunk[:room])
             room -= len(chunk)
         if room < 0:
