@@ -65,7 +65,6 @@ _ERRORS: Mapping[int, type[APIError]] = {
     429: RateLimitError,
 }
 _NO_HEADERS: Mapping[str, str] = {}
-_JSON = {"Content-Type": "application/json"}
 _REQUEST_ID_HEADERS = ("X-Request-ID", "X-Correlation-ID", "x-amzn-RequestId", "X-Amzn-Trace-Id")
 _MAX_MESSAGE = 500
 _MAX_BODY = 2000
@@ -93,7 +92,7 @@ _NO_HOOKS = Hooks()
 # Not frozen, since making those takes longer: there is one of each for each attempt.
 @define(eq=False)
 class Request:
-    """What to send. `path` and `query` are relative to the base URL and already quoted.
+    """What to send: `path` and `query`, relative to the base URL and quoted, and a `body` of JSON.
 
     `repeatable` tells that sending it twice does no more than sending it once; `answer_is_secret`
     that what comes back must not be shown.
@@ -141,7 +140,7 @@ class Answer:
 def create_execution(pipeline_id: str, hooks: Hooks = _NO_HOOKS) -> Request:
     """Create: `POST execution/`."""
     body = orjson.dumps({"pipeline_id": arguments.text("pipeline_id", pipeline_id)})
-    return Request("POST", "execution/", body=body, headers=_JSON, repeatable=False, hooks=hooks)
+    return Request("POST", "execution/", body=body, repeatable=False, hooks=hooks)
 
 
 def read_execution(execution_id: str, hooks: Hooks = _NO_HOOKS) -> Request:
@@ -159,7 +158,7 @@ def exchange_license_key(key: LicenseKey) -> Request:
     """Token: `POST auth/access-token`."""
     actor = {"identifier": key.identifier, "type": key.identifier_type.value}
     body = orjson.dumps({"license_key": key.license_key, "auth": actor})
-    return Request("POST", "auth/access-token", body=body, headers=_JSON, answer_is_secret=True)
+    return Request("POST", "auth/access-token", body=body, answer_is_secret=True)
 
 
 def revoke_token(token: AccessToken) -> Request:

@@ -89,7 +89,8 @@ class Transport:
         self._lifetime = lifetime
         self._redactor = redactor
         self._sent_token: AccessToken | None = None
-        self._sent_headers: CIMultiDict[str] | None = None
+        self._sent_headers: CIMultiDict[str] = CIMultiDict()
+        self._sent_with_body: CIMultiDict[str] = CIMultiDict()
         # A connection that hangs in the making must end a little before the whole attempt does,
         # to be told apart from an answer that does not come: only then is it known that the
         # server received nothing. The threshold keeps aiohttp from rounding times up to seconds.
@@ -168,14 +169,15 @@ class Transport:
 
     def _headers(self, request: Request, token: AccessToken | None) -> CIMultiDict[str]:
         # Made once for each token, in the form that aiohttp wants: that is 3 % of a call.
-        if token is not self._sent_token or self._sent_headers is None:
+        if token is not self._sent_token or not self._sent_headers:
             self._sent_token = token
-            self._sent_headers = CIMultiDict(_HEADERS)
+            headers = CIMultiDict(_HEADERS)
             if token is not None:
-                self._sent_headers["Authorization"] = f"Bearer {token.token}"
-        if not request.headers:
-            return self._sent_headers
-        return CIMultiDict([*self._sent_headers.items(), *request.headers.items()])
+                headers["Authorization"] = f"Bearer {token.token}"
+            self._sent_headers = headers
+            self._sent_with_body = CIMultiDict({**headers, "Content-Type": "application/json"})
+        sent = self._sent_headers if request.body is None else self._sent_with_body
+        return CIMultiDict([*sent.items(), *request.headers.items()]) if request.headers else sent
 
     async def _read(self, response: aiohttp.ClientResponse) -> tuple[bytes, bool]:
         chunks = []
