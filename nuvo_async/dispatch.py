@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from nuvo_async import protocol
 from nuvo_async.credentials import AccessToken
-from nuvo_async.errors import TransportError
+from nuvo_async.errors import NuvoError, TransportError
 from nuvo_async.protocol import Answer, Request
 from nuvo_async.retry import RetryPolicy
 from nuvo_async.throttle import Throttle
@@ -29,40 +29,35 @@ class Dispatcher:
 
     async def send(self, request: Request, token: AccessToken | None) -> Answer:
         """Return the last attempt's answer, whatever its status; raise its `TransportError`."""
-        delays = self._retry.delays()
+        delays: Iterator[float] | None = None
+        trouble: NuvoError | None = None
         attempt = 1
-        outcome, delay = await self._attempt(request, token, delays)
-        while delay is not None and attempt < self._retry.max_attempts:
-            attempt += 1
-            trouble = outcome if isinstance(outcome, TransportError) else protocol.error_of(outcome)
-            _log.info("%s; attempt %d follows in %.2f s", trouble, attempt, delay)
-            if request.hooks.on_trouble is not None and trouble is not None:
-                request.hooks.on_trouble(trouble)
-            try:
-                await asyncio.sleep(delay)
-                outcome, delay = await self._attempt(request, token, delays)
-            except asyncio.CancelledError as cancelled:
-                # Whoever cuts the call short can tell what has kept it from an answer.
-                raise cancelled from trouble
-        if isinstance(outcome, TransportError):
-            raise outcome
-        return outcome
-
-    async def _attempt(
-        self, request: Request, token: AccessToken | None, delays: Iterator[float]
-    ) -> tuple[Answer | TransportError, float | None]:
-        """Send once; return what came, and the delay before the next attempt, if there may be one.
-
-        What the server asks for is heeded before the next request takes this one's place.
-        """
-        entered = await self._throttle.enter()
         try:
-            if request.hooks.before_sending is not None:
-                await request.hooks.before_sending()
-            outcome = await self._transport.send(request, token)
-            return outcome, self._next_delay(request, outcome, delays, entered)
-        finally:
-            self._throttle.leave()
+            while True:
+                entered = await self._throttle.enter()
+                try:
+                    if request.hooks.before_sending is not None:
+                        await request.hooks.before_sending()
+                    outcome = await self._transport.send(request, token)
+                    if isinstance(outcome, Answer) and outcome.status < 400:
+                        self._throttle.relax()
+                        return outcome
+                    delays = delays or self._retry.delays()
+                    # What the server asks for is heeded before the next request takes the place.
+                    delay = self._next_delay(request, outcome, delays, entered)
+                finally:
+                    self._throttle.leave()
+                if delay is None or attempt == self._retry.max_attempts:
+                    return _final(outcome)
+                attempt += 1
+                trouble = _trouble(outcome)
+                _log.info("%s; attempt %d follows in %.2f s", trouble, attempt, delay)
+                if request.hooks.on_trouble is not None and trouble is not None:
+                    request.hooks.on_trouble(trouble)
+                await asyncio.sleep(delay)
+        except asyncio.CancelledError as cancelled:
+            # Whoever cuts the call short can tell what has kept it from an answer.
+            raise cancelled from trouble
 
     def _next_delay(
         self,
@@ -73,9 +68,6 @@ class Dispatcher:
     ) -> float | None:
         if isinstance(outcome, TransportError):
             return next(delays) if _may_pass(request, outcome) else None
-        if outcome.status < 400:
-            self._throttle.relax()
-            return None
         wanted = protocol.retry_after(outcome)
         too_long = wanted is not None and wanted > self._retry.max_retry_after
         backoff = next(delays)
@@ -85,6 +77,16 @@ class Dispatcher:
         else:
             self._throttle.relax()
         return None if too_long or not _may_pass(request, outcome) else delay
+
+
+def _final(outcome: Answer | TransportError) -> Answer:
+    if isinstance(outcome, TransportError):
+        raise outcome
+    return outcome
+
+
+def _trouble(outcome: Answer | TransportError) -> NuvoError | None:
+    return outcome if isinstance(outcome, TransportError) else protocol.error_of(outcome)
 
 
 def _may_pass(request: Request, outcome: Answer | TransportError) -> bool:
