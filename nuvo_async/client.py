@@ -142,7 +142,6 @@ class NuvoClient:
             APIError: it was refused (`NotFoundError`: no such pipeline).
             TransportError: no connection could be made.
         """
-        arguments.text("pipeline_id", pipeline_id)
         with self._lifetime.inside():
             return await self._api.create(pipeline_id)
 
@@ -345,7 +344,6 @@ class NuvoClient:
         Raises `ExecutionsFailed` where some FAILED, and what `create_execution` and `wait_for_all`
         raise.
         """
-        arguments.text("pipeline_id", pipeline_id)
         options = self._wait_options(timeout, poll, with_logs, on_poll)
         with self._lifetime.inside():
             created = await self._api.create(pipeline_id)

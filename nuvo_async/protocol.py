@@ -66,6 +66,7 @@ _ERRORS: Mapping[int, type[APIError]] = {
 }
 _NO_HEADERS: Mapping[str, str] = {}
 _REQUEST_ID_HEADERS = ("X-Request-ID", "X-Correlation-ID", "x-amzn-RequestId", "X-Amzn-Trace-Id")
+_EXECUTIONS = tuple[Execution, ...]
 _MAX_MESSAGE = 500
 _MAX_BODY = 2000
 _MAX_DEPTH = 4
@@ -188,7 +189,7 @@ def parsed(parse: Callable[..., T], answer: Answer, *details: str) -> T:
 
 def parse_created(answer: Answer, pipeline_id: str) -> list[Execution]:
     """Create: `{"data": [execution]}`, possibly none."""
-    entries = _structure(answer, tuple[Execution, ...], _member(answer, "data"), "data")
+    entries = _structure(answer, _EXECUTIONS, _member(answer, "data"), "data")
     for index, execution in enumerate(entries):
         _check_same(answer, f"data[{index}].pipeline", execution.pipeline, pipeline_id)
     return [_redacted(answer, execution) for execution in entries]
