@@ -16,7 +16,7 @@ from pathlib import Path
 
 from attrs import define, field
 
-from benchmarks.contenders import CONTENDERS, REFERENCE, Call, Cost
+from benchmarks.contenders import CONTENDERS, OURS, REFERENCE, Call, Cost
 from benchmarks.report import Table
 from benchmarks.server import Server, serving
 
@@ -118,7 +118,9 @@ def draw(compared: dict[str, list[Comparison]], in_flight: int = 100) -> None:
     names = list(reversed(CONTENDERS))
     for axis, (title, comparisons) in zip(axes, compared.items(), strict=True):
         comparison = next(one for one in comparisons if one.in_flight == in_flight)
-        bars = axis.barh(names, [comparison.ratio(name) for name in names])
+        colors = ["C1" if name == OURS else "C0" for name in names]
+        ratios = [comparison.ratio(name) for name in names]
+        bars = axis.barh(names, ratios, color=colors)
         axis.bar_label(bars, fmt="%.2f", padding=2, fontsize=8)
         axis.set_title(f"{title}, {in_flight} in flight", fontsize=10)
         axis.margins(x=0.25)

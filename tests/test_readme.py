@@ -176,3 +176,12 @@ def test_every_exception_is_in_the_table_of_errors():
         exported = getattr(nuvo_async, name)
         if inspect.isclass(exported) and issubclass(exported, NuvoError) and name != "NuvoError":
             assert f"`{name}`" in table
+
+
+def test_the_figures_of_performance_are_those_that_were_kept():
+    results = (Path(waits.__file__).parent / "RESULTS.md").read_text(encoding="utf-8")
+    kept = [line.split("|")[2:-1] for line in results.splitlines() if "| nuvo_async  " in line]
+    shown = re.findall(r"^\| `.*` *.*\| (\S+) \| (\S+) \|$", section("Performance"), re.MULTILINE)
+    in_flight = [1, 10, 100, 1000]
+    ratios = [dict(zip(in_flight, row[4:8], strict=True)) for row in kept[:3]]
+    assert shown == [(one[1].strip(), one[100].strip()) for one in ratios]
