@@ -10,7 +10,9 @@ Start with `NuvoClient`; `nuvo_async.converter` turns models into JSON and back,
 `nuvo_async.testing` is a server to test against.
 """
 
-from nuvo_async.client import NuvoClient
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from nuvo_async.credentials import AccessToken, LicenseKey
 from nuvo_async.errors import (
     APIError,
@@ -61,8 +63,22 @@ from nuvo_async.models import (
     TriggerType,
 )
 from nuvo_async.polling import PollPolicy
-from nuvo_async.retry import RetryPolicy
 from nuvo_async.version import __version__
+
+if TYPE_CHECKING:
+    from nuvo_async.client import NuvoClient
+    from nuvo_async.retry import RetryPolicy
+else:
+    # aiohttp and asyncio take longer to import than all else here, and `nuvo-async --help`, or
+    # whoever reads models only, does without.
+    _LATE = {"NuvoClient": "nuvo_async.client", "RetryPolicy": "nuvo_async.retry"}
+
+    def __getattr__(name: str) -> object:
+        if name not in _LATE:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = globals()[name] = getattr(import_module(_LATE[name]), name)
+        return value
+
 
 __all__ = [
     "APIError",
@@ -114,3 +130,7 @@ __all__ = [
     "WriteFileFailureError",
     "__version__",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

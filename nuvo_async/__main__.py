@@ -12,9 +12,19 @@ def main() -> None:
             file=sys.stderr,
         )
         sys.exit(2)
-    from nuvo_async.cli import command  # noqa: PLC0415 - not before it is known to be installed
+    # Not before they are known to be installed.
+    import click  # noqa: PLC0415
 
-    command(prog_name="nuvo-async")
+    from nuvo_async.cli.commands import command  # noqa: PLC0415
+
+    try:
+        # Or else click would end with 1 where it is interrupted, as if an execution had failed.
+        sys.exit(command.main(prog_name="nuvo-async", standalone_mode=False))
+    except click.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
 
 
 if __name__ == "__main__":

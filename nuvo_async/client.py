@@ -359,6 +359,7 @@ class NuvoClient:
         timeout: float | None = None,
         poll: PollPolicy | None = None,
         with_logs: bool = True,
+        on_start: Callable[[str, list[Execution]], object] | None = None,
         on_poll: Callable[[Execution], object] | None = None,
     ) -> AsyncGenerator[PipelineRun]:
         """Run many pipelines, and yield each as it ends. One that fails is yielded with its error.
@@ -376,6 +377,9 @@ class NuvoClient:
             timeout: for the wait for each pipeline, once its executions are created.
             poll: as in `wait_for_completion`.
             with_logs: as in `wait_for_completion`.
+            on_start: called, or awaited, with the id of a pipeline and the executions that were
+                created, when they were, or when the journal tells of them. What it raises comes
+                out here.
             on_poll: as in `wait_for_completion`; what it raises comes out here.
 
         Raises:
@@ -392,6 +396,7 @@ class NuvoClient:
             ids,
             concurrency=min(arguments.integer("concurrency", concurrency, minimum=1), len(ids)),
             journal=None if journal is None else Journal(arguments.path("journal", journal), ids),
+            on_start=arguments.callback("on_start", on_start),
         )
         return stream(self._lifetime, batch.run, most=concurrency)
 

@@ -145,6 +145,7 @@ class PipelineBatch:
     pipeline_ids: Sequence[str]
     concurrency: int
     journal: Journal | None = None
+    on_start: Callable[[str, list[Execution]], object] | None = None
     _mistake: Exception | None = field(init=False, default=None)
     _under_way: dict[int, list[str]] = field(init=False, factory=dict)
 
@@ -212,6 +213,8 @@ class PipelineBatch:
             executions = await self._create(position)
             waits = [self.options.wait_for(one) for one in executions]
             self._under_way[position] = [wait.execution_id for wait in waits]
+            if self.on_start is not None:
+                await self._guarded(self.on_start)(pipeline_id, list(executions))
             executions = await wait_for_all(self.poller, waits)
             del self._under_way[position]
         except (ClientClosedError, JournalError):
@@ -257,12 +260,12 @@ class PipelineBatch:
         unknown = await self.api.outcome_unknown(pipeline_id, sent_at, known=known)
         return PipelineRun(pipeline_id, error=unknown)
 
-    def _guarded(self, on_poll: Callable[[Execution], object]) -> Callable[[Execution], object]:
+    def _guarded(self, callback: Callable[..., object]) -> Callable[..., Awaitable[None]]:
         """Remember what a callback raises: it is the caller's mistake, not a pipeline's."""
 
-        async def guarded(execution: Execution) -> None:
+        async def guarded(*news: object) -> None:
             try:
-                result = on_poll(execution)
+                result = callback(*news)
                 if inspect.isawaitable(result):
                     await result
             except Exception as mistake:

@@ -69,10 +69,16 @@ class NuvoServer:
         max_page_size: the most executions on a page of Read all, whatever limit is asked for.
         envelope: whether Read by ID answers `{"data": {...}}`, or the bare execution.
         count_page: whether `pagination.total` counts the page, or all that matches.
+        port: where to listen; 0 is any port that is free.
     """
 
     def __init__(
-        self, *, max_page_size: int = 100, envelope: bool = True, count_page: bool = False
+        self,
+        *,
+        max_page_size: int = 100,
+        envelope: bool = True,
+        count_page: bool = False,
+        port: int = 0,
     ) -> None:
         self.access_token = secrets.token_urlsafe(24)
         self.license_key = secrets.token_urlsafe(24)
@@ -81,6 +87,7 @@ class NuvoServer:
         self._max_page_size = max_page_size
         self._envelope = envelope
         self._count_page = count_page
+        self._port = port
         self._tokens = {self.access_token}
         self._faults: dict[str, list[_ScriptedFault]] = {call: [] for call in _CALLS}
         self._store = Store(clock=time.monotonic)
@@ -101,9 +108,14 @@ class NuvoServer:
                 web.delete(f"{_BASE_PATH}auth/access-token", self._handler("revoke", self._revoke)),
             ]
         )
-        self._runner = runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.05)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.05)
         await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        try:
+            await web.TCPSite(runner, "127.0.0.1", self._port).start()
+        except OSError:
+            await runner.cleanup()
+            raise
+        self._runner = runner
         port = runner.addresses[0][1]
         self._base_url = f"http://127.0.0.1:{port}{_BASE_PATH}"
         return self

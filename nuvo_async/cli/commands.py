@@ -1,0 +1,279 @@
+"""The command line: what it takes, and what it says of itself.
+
+The work is in modules of its own, imported when a command is run: `--help` has to come at once.
+"""
+
+from datetime import datetime
+from typing import Any
+
+import click
+
+from nuvo_async.cli.settings import (
+    Output,
+    Settings,
+    check_ids,
+    output_options,
+    parse_filters,
+    parse_sort,
+    parse_when,
+    read_ids,
+    settings_options,
+)
+from nuvo_async.version import __version__
+
+__all__ = ["command"]
+
+_EXIT_CODES = """\b
+Exit codes:
+  0    all succeeded
+  1    an execution failed
+  2    wrong usage or settings
+  3    trouble with the API or the network
+  4    timed out; what still runs is named
+  130  interrupted; likewise
+"""
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=f"""\b
+Settings come from the environment: NUVO_ACCESS_TOKEN, or NUVO_LICENSE_KEY and
+NUVO_IDENTIFIER (and NUVO_IDENTIFIER_TYPE); NUVO_BASE_URL.
+
+\b
+Examples:
+  nuvo-async demo
+  nuvo-async run orders stock --timeout 600
+  nuvo-async list --status FAILED --since 2d
+
+{_EXIT_CODES}""",
+)
+@click.version_option(__version__, prog_name="nuvo-async")
+def command() -> None:
+    """Run nuvo (now Ingestro) data pipelines from the shell."""
+
+
+def _display(output: Output, total: int = 0) -> Any:
+    from nuvo_async.cli.display import Display  # noqa: PLC0415 - see above
+
+    return Display(output, total)
+
+
+@command.command(
+    short_help="Start runs of pipelines.",
+    epilog="""\b
+Examples:
+  nuvo-async trigger orders
+  nuvo-async trigger orders --json | jq -r .id""",
+)
+@click.argument(
+    "pipeline_ids", metavar="PIPELINE_ID...", nargs=-1, required=True, callback=check_ids
+)
+@settings_options
+def trigger(settings: Settings, output: Output, pipeline_ids: tuple[str, ...]) -> int:
+    """Start runs of pipelines, and print their executions without waiting for them."""
+    from nuvo_async.cli import work  # noqa: PLC0415
+
+    display = _display(output, len(pipeline_ids))
+    return work.follow(display, work.trigger(display, settings.environ(), pipeline_ids))
+
+
+@command.command(
+    epilog="""\b
+Examples:
+  nuvo-async get 65f1c0ffee65f1c0ffee65f1
+  nuvo-async get 65f1c0ffee65f1c0ffee65f1 --json | jq .logs"""
+)
+@click.argument(
+    "execution_ids", metavar="EXECUTION_ID...", nargs=-1, required=True, callback=check_ids
+)
+@settings_options
+def get(settings: Settings, output: Output, execution_ids: tuple[str, ...]) -> int:
+    """Show executions, with their runs and figures."""
+    from nuvo_async.cli import work  # noqa: PLC0415
+
+    display = _display(output)
+    return work.follow(display, work.get(display, settings.environ(), execution_ids))
+
+
+@command.command(
+    "list",
+    epilog="""\b
+Examples:
+  nuvo-async list --pipeline orders --limit 5
+  nuvo-async list --status FAILED --since 2026-11-01 --sort pipeline
+  nuvo-async list --filter created_at:lt=2026-11-01 --filter trigger_type:in=MANUAL,EVENT
+""",
+)
+@click.option("--pipeline", "pipeline_id", metavar="ID", help="Of this pipeline.")
+@click.option("--status", metavar="S", help="PROCESSING, SUCCESSFUL or FAILED.")
+@click.option("--trigger-type", metavar="T", help="MANUAL, SCHEDULED or EVENT.")
+@click.option(
+    "--since",
+    metavar="WHEN",
+    callback=parse_when,
+    help="Created since a date, a date-time (local unless it says), or 90m, 2h, 7d ago.",
+)
+@click.option(
+    "--sort",
+    metavar="FIELD[:asc|desc]",
+    multiple=True,
+    help="Newest first by default; may be repeated.",
+)
+@click.option(
+    "--filter",
+    "filters",
+    metavar="FIELD[:OP]=VALUE",
+    multiple=True,
+    help="OP is eq, ne, in (values by commas), gt, gte, lt or lte; may be repeated.",
+)
+@click.option(
+    "--limit",
+    metavar="N",
+    type=click.IntRange(min=1),
+    default=100,
+    show_default=True,
+    help="At most so many.",
+)
+@settings_options
+def list_(
+    settings: Settings,
+    output: Output,
+    *,
+    since: datetime | None,
+    sort: tuple[str, ...],
+    filters: tuple[str, ...],
+    limit: int,
+    **equal: str | None,
+) -> int:
+    """List executions."""
+    from nuvo_async.cli import work  # noqa: PLC0415
+
+    wanted = parse_filters(filters)
+    if since is not None:
+        wanted.setdefault("created_at", {}).setdefault("$gte", since)
+    query = {**equal, "filters": wanted or None, "sort": parse_sort(sort) or {"created_at": "desc"}}
+    display = _display(output)
+    return work.follow(display, work.list_all(display, settings.environ(), limit, query))
+
+
+_TIMEOUT = click.option(
+    "--timeout",
+    metavar="S",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Wait so many seconds at most.",
+)
+
+
+@command.command(
+    epilog=f"""\b
+Examples:
+  nuvo-async wait 65f1c0ffee65f1c0ffee65f1 --timeout 600
+  nuvo-async wait $(nuvo-async trigger orders --json | jq -r .id)
+
+{_EXIT_CODES}"""
+)
+@click.argument(
+    "execution_ids", metavar="EXECUTION_ID...", nargs=-1, required=True, callback=check_ids
+)
+@_TIMEOUT
+@settings_options
+def wait(
+    settings: Settings, output: Output, *, execution_ids: tuple[str, ...], timeout: float | None
+) -> int:
+    """Wait until executions have ended, and tell how."""
+    from nuvo_async.cli import work  # noqa: PLC0415
+
+    ids = list(dict.fromkeys(execution_ids))
+    display = _display(output, len(ids))
+    return work.follow(display, work.wait(display, settings.environ(), ids, timeout))
+
+
+@command.command(
+    short_help="Start runs of pipelines, and wait for their end.",
+    epilog=f"""\b
+Examples:
+  nuvo-async run orders stock --timeout 600
+  nuvo-async run --file nightly.txt --concurrency 50 --journal nightly.journal
+  grep shop- pipelines.txt | nuvo-async run - --json
+
+{_EXIT_CODES}""",
+)
+@click.argument("pipeline_ids", metavar="[PIPELINE_ID|-]...", nargs=-1)
+@click.option("--file", metavar="FILE", help="Take ids from a file, too, one a line; - is stdin.")
+@click.option(
+    "--concurrency", metavar="N", type=click.IntRange(min=1), help="Pipelines under way at once."
+)
+@click.option(
+    "--timeout",
+    metavar="S",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Wait so many seconds at most for each pipeline, once it is triggered.",
+)
+@click.option(
+    "--journal",
+    metavar="FILE",
+    help="Keep what was done in FILE; run again with it, and nothing is started twice.",
+)
+@click.option("--no-logs", is_flag=True, help="Do without figures, and so with fewer requests.")
+@settings_options
+def run(
+    settings: Settings,
+    output: Output,
+    *,
+    pipeline_ids: tuple[str, ...],
+    file: str | None,
+    no_logs: bool,
+    **options: Any,
+) -> int:
+    """Start runs of pipelines, and wait until they have ended; - takes ids from stdin."""
+    from nuvo_async.cli import work  # noqa: PLC0415
+
+    ids = read_ids(pipeline_ids, file, settings)
+    display = _display(output, len(ids))
+    options["with_logs"] = not no_logs
+    return work.follow(display, work.run(display, settings.environ(), ids, options))
+
+
+@command.command(short_help="Show it all, without an account.")
+@output_options
+@click.option("--picture", metavar="FILE", hidden=True, help="Keep the screen as SVG.")
+def demo(output: Output, picture: str | None) -> int:
+    """Show pipelines being triggered, awaited and explained.
+
+    It needs no account: a server of the Execution API runs inside the command. Exit code 0 when
+    everything ended as scripted, 1 otherwise.
+    """
+    from nuvo_async.cli import demo as show  # noqa: PLC0415
+    from nuvo_async.cli import work  # noqa: PLC0415
+
+    display = _display(output, len(show.SCENES))
+    return work.follow(display, show.run_demo(display, picture))
+
+
+@command.command(
+    short_help="Serve the Execution API, to try clients against.",
+    epilog="""\b
+Examples:
+  nuvo-async serve --port 8700
+  curl -H "Authorization: Bearer $access_token" "${base_url}execution/"
+""",
+)
+@click.option(
+    "--port",
+    metavar="P",
+    type=click.IntRange(0, 65535),
+    default=0,
+    help="Where to listen on 127.0.0.1; any that is free by default.",
+)
+@output_options
+def serve(output: Output, port: int) -> int:
+    """Serve the Execution API with a few scripted pipelines, to try any client against.
+
+    Prints base_url, access_token, license_key and identifier, and serves until interrupted.
+    """
+    from nuvo_async.cli import work  # noqa: PLC0415
+    from nuvo_async.cli.serve import serve as serve_until_interrupted  # noqa: PLC0415
+
+    display = _display(output)
+    return work.follow(display, serve_until_interrupted(display, port))

@@ -1,0 +1,40 @@
+"""The embedded server alone, for other clients to be tried against."""
+
+import asyncio
+import json
+
+import click
+
+from nuvo_async.cli.demo import SCENES, add_scenes
+from nuvo_async.cli.display import Display
+from nuvo_async.errors import ConfigurationError
+from nuvo_async.testing import NuvoServer
+
+__all__ = ["serve"]
+
+_FORGETS_EVERY = 60.0
+
+
+async def serve(display: Display, port: int) -> None:
+    """Serve until cancelled."""
+    try:
+        async with NuvoServer(port=port) as server:
+            add_scenes(server)
+            _introduce(display, server)
+            while True:
+                await asyncio.sleep(_FORGETS_EVERY)
+                server.requests.clear()  # Nobody looks at them here.
+    except OSError as error:
+        raise ConfigurationError(f"cannot listen on port {port}: {error.strerror}") from error
+
+
+def _introduce(display: Display, server: NuvoServer) -> None:
+    names = ("base_url", "access_token", "license_key", "identifier")
+    facts = {name: getattr(server, name) for name in names}
+    if display.output.json:
+        click.echo(json.dumps(facts))
+    else:
+        click.echo("\n".join(f"{name}={value}" for name, value in facts.items()))
+    click.echo(
+        f"pipelines: {', '.join(scene.pipeline for scene in SCENES)}; Ctrl-C ends it", err=True
+    )
