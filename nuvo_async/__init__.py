@@ -1,7 +1,5 @@
 """An async SDK for the Execution API of nuvo (now Ingestro) data pipelines.
 
-::
-
     async with NuvoClient.from_env() as client:
         for execution in await client.create_execution("my-pipeline"):
             finished = await client.wait_for_completion(execution, timeout=600)

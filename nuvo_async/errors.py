@@ -1,7 +1,5 @@
 """What can go wrong, as one tree of exceptions.
 
-::
-
     NuvoError
     ├── ConfigurationError (also ValueError)
     │   └── JournalError                       a journal that cannot be used

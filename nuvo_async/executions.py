@@ -200,7 +200,10 @@ class ExecutionsFailed(NuvoError, ExceptionGroup[Exception]):  # noqa: N818 - a 
     ) -> None:
         super().__init__(message, exceptions)
 
-    def derive(self, excs: Sequence[Exception]) -> Self:  # type: ignore[override]  # typeshed: any group
+    def derive(  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
+        self,
+        excs: Sequence[Exception],  # typeshed: any group
+    ) -> Self:
         """Return a group of the same kind for a part of the exceptions."""
         return type(self)(self.message, excs, self.executions)
 

@@ -1,7 +1,7 @@
 """The journal of `run_pipelines`: what was done so far, safe on disk before it goes on.
 
 A file of JSON lines that only grows. The first says what it is, and which list of pipelines it is
-about; each other one tells of the pipeline at one `position` of that list::
+about; each other one tells of the pipeline at one `position` of that list:
 
     {"journal": "nuvo_async", "version": 1, "pipelines": 2, "digest": "9f86d081…"}
     {"position": 0, "event": "intent", "pipeline": "orders", "at": "2026-11-24T03:04:05.123456Z"}

@@ -1,7 +1,5 @@
 """Fixtures that come with the package: a test against the Execution API is three lines.
 
-::
-
     async def test_orders_are_loaded(nuvo_server, nuvo_client):
         nuvo_server.add_pipeline("orders", rows=250)
         assert await load_orders(nuvo_client) == 250

@@ -57,7 +57,13 @@ async def start(
         stdin=subprocess.PIPE,
         stdout=stdout,
         stderr=subprocess.PIPE,
+        preexec_fn=heed_ctrl_c,
     )
+
+
+def heed_ctrl_c() -> None:
+    """Where the tests themselves run in the background, a shell has them ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 async def run(server: NuvoServer | None, *arguments: str, stdin: str = "", **env: str) -> Done:
@@ -77,8 +83,9 @@ async def finish(process: subprocess.Process, server: NuvoServer | None, stdin: 
 
 
 async def line_that_has(process: subprocess.Process, text: str = "") -> str:
+    assert process.stdout is not None
     async with asyncio.timeout(20):
-        while line := (await process.stdout.readline()).decode():  # type: ignore[union-attr]
+        while line := (await process.stdout.readline()).decode():
             if text in line:
                 return line
     raise AssertionError(f"no line has {text!r}")
@@ -523,13 +530,18 @@ class Terminal:
     async def start(cls, *arguments: str, env: dict[str, str], rows: int = 24) -> "Terminal":
         controller, terminal = os.openpty()
         resize(controller, rows)
+
+        def prepare() -> None:
+            heed_ctrl_c()
+            os.login_tty(terminal)
+
         process = await asyncio.create_subprocess_exec(
             *(*COMMAND, *arguments),
             env={**env, "TERM": "xterm-256color"},
             stdin=terminal,
             stdout=terminal,
             stderr=terminal,
-            preexec_fn=lambda: os.login_tty(terminal),
+            preexec_fn=prepare,
         )
         os.close(terminal)
         os.set_blocking(controller, False)

@@ -89,7 +89,7 @@ def test_the_error_ratio_is_a_share_of_the_cells():
 def test_models_are_frozen_and_have_slots():
     one = execution()
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
-        one.id = "other"  # type: ignore[misc]
+        one.id = "other"  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
     assert not hasattr(one, "__dict__")
     assert hash(one) == hash(copy.deepcopy(one))
     assert pickle.loads(pickle.dumps(one)) == one

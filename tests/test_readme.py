@@ -2,6 +2,7 @@
 
 import ast
 import asyncio
+import html
 import inspect
 import os
 import re
@@ -11,13 +12,17 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from aiohttp.test_utils import TestClient, TestServer
 
 import nuvo_async
 from benchmarks import waits
 from nuvo_async import NuvoError
+from nuvo_async.cli.commands import command
+from nuvo_async.cli.demo import SCENES
 from nuvo_async.testing import faults
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def section(title: str) -> str:
@@ -34,11 +39,12 @@ TITLES = re.findall(r"^## (.+)$", README, re.MULTILINE)
 def test_every_example_is_run_by_a_test_below():
     assert [title for title in TITLES if examples(title)] == [
         "Example",
-        "Credentials",
         "Waiting",
         "Many at once",
         "Listing",
         "Retries and timeouts",
+        "Credentials and safety",
+        "In a web application or a worker",
         "Testing your own code",
     ]
 
@@ -74,6 +80,7 @@ async def test_the_example_is_a_script(nuvo_server, error):
 async def run(code: str, **names):
     """Run a piece of code that awaits."""
     compiled = compile(code, "README.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    names["__name__"] = "README"
     result = eval(compiled, names)
     if inspect.isawaitable(result):
         await result
@@ -81,7 +88,7 @@ async def run(code: str, **names):
 
 
 async def test_the_credentials_example():
-    names = await run(examples("Credentials")[0])
+    names = await run(examples("Credentials and safety")[0])
     await names["client"].close()
 
 
@@ -168,6 +175,87 @@ async def test_the_unknown_outcome_example(nuvo_server, nuvo_client, capsys, lis
 def test_the_testing_example(pytester):
     pytester.makepyfile(textwrap.dedent(examples("Testing your own code")[0]))
     pytester.runpytest_subprocess().assert_outcomes(passed=1)
+
+
+async def test_the_web_application_example(nuvo_server, monkeypatch):
+    monkeypatch.setenv("NUVO_ACCESS_TOKEN", nuvo_server.access_token)
+    monkeypatch.setenv("NUVO_BASE_URL", nuvo_server.base_url)
+    nuvo_server.add_pipeline("orders")
+    names = await run(examples("In a web application or a worker")[0])
+    async with (
+        TestClient(TestServer(names["make_app"]())) as browser,
+        browser.post("/pipelines/orders/runs") as response,
+    ):
+        assert response.status == 202
+        ids = [one["id"] for one in nuvo_server.executions]
+        assert await response.json() == {"executions": ids}
+
+
+async def test_the_worker_example(nuvo_server, monkeypatch, capsys):
+    monkeypatch.setenv("NUVO_ACCESS_TOKEN", nuvo_server.access_token)
+    monkeypatch.setenv("NUVO_BASE_URL", nuvo_server.base_url)
+    nuvo_server.add_pipeline("orders")
+    nuvo_server.add_pipeline("stock", error="PARSING_FAILURE", message="torn")
+    names = await run(examples("In a web application or a worker")[1])
+    queue: asyncio.Queue[str] = asyncio.Queue()
+    for pipeline in ("orders", "stock"):
+        [execution_id] = nuvo_server.start(pipeline)
+        queue.put_nowait(execution_id)
+    working = asyncio.create_task(names["main"](queue))
+    await queue.join()
+    working.cancel()
+    await asyncio.wait([working])
+    assert working.cancelled()
+    output = capsys.readouterr().out
+    assert "has ended well" in output
+    assert "torn (PARSING_FAILURE)" in output
+
+
+async def test_the_command_line_examples(nuvo_server, tmp_path):
+    nuvo_server.add_pipeline("orders")
+    nuvo_server.add_pipeline("stock")
+    (tmp_path / "nightly.txt").write_text("orders\nstock\n")
+    [block] = re.findall(r"```console\n(.*?)```", section("Command line"), re.DOTALL)
+    process = await asyncio.create_subprocess_exec(
+        *("bash", "-euo", "pipefail", "-c", block),
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        env={
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "NUVO_ACCESS_TOKEN": nuvo_server.access_token,
+            "NUVO_BASE_URL": nuvo_server.base_url,
+        },
+    )
+    output, _ = await process.communicate()
+    assert process.returncode == 0, output
+    assert len(nuvo_server.executions) == 1 + 2 + 2 + 2
+    assert (tmp_path / "ended.jsonl").read_text().count("SUCCESSFUL") == 4  # And their runs.
+
+
+def test_the_table_of_commands_is_whole():
+    listed = re.findall(r"^\| `([a-z]+)[ `]", section("Command line"), re.MULTILINE)
+    assert sorted(listed) == sorted(command.commands)
+
+
+@pytest.mark.parametrize("name", ["README.md", "CHANGELOG.md", "benchmarks/RESULTS.md"])
+def test_links_within_the_project_lead_somewhere(name):
+    file = ROOT / name
+    text = file.read_text(encoding="utf-8")
+    anchors = {re.sub(r"[^a-z0-9 -]", "", title.lower()).replace(" ", "-") for title in TITLES}
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if target.startswith("#"):
+            assert target[1:] in anchors
+        elif not target.startswith("https://"):
+            assert (file.parent / target).is_file(), target
+
+
+def test_the_picture_of_the_terminal_is_of_the_demo():
+    picture = (ROOT / ".docs" / "terminal.svg").read_text(encoding="utf-8")
+    shown = html.unescape(picture).replace("\xa0", " ")
+    for scene in SCENES:
+        assert scene.files == 0 or scene.pipeline in shown
+        assert scene.message in shown or len(scene.message) > 35  # Those may be on two lines.
 
 
 def test_every_exception_is_in_the_table_of_errors():

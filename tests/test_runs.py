@@ -300,6 +300,49 @@ async def test_what_a_callback_raises_comes_out(nuvo_server, nuvo_client, mistak
     assert own_tasks() == before
 
 
+@pytest.mark.parametrize("is_async", [True, False])
+async def test_what_was_started_is_told_before_it_ends(
+    nuvo_server, nuvo_client, tmp_path, is_async
+):
+    """Also by a journal that is taken up again: whoever is interrupted knows what goes on."""
+    nuvo_server.add_pipeline("sftp", files=2, duration=60)
+    nuvo_server.add_pipeline("empty", files=0)
+    ids = ["sftp", "empty", "nowhere"]
+    started: dict[str, list[str]] = {}
+
+    def note(pipeline_id, executions):
+        started[pipeline_id] = [one.id for one in executions]
+
+    async def note_later(pipeline_id, executions):
+        await asyncio.sleep(0)
+        note(pipeline_id, executions)
+
+    on_start = note_later if is_async else note
+    for _ in range(2):
+        started.clear()
+        runs = await listed(
+            nuvo_client.run_pipelines(
+                ids, timeout=0.2, journal=tmp_path / f"j{is_async}", on_start=on_start
+            )
+        )
+        assert len(runs) == 3
+        server_ids = [one["id"] for one in nuvo_server.executions]
+        assert started.pop("sftp") == server_ids
+    assert started == {}  # What had ended is told as ended.
+
+
+async def test_what_on_start_raises_comes_out(nuvo_server, nuvo_client):
+    nuvo_server.add_pipeline("orders", duration=60)
+
+    def fail(*_: Any) -> None:
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        await listed(nuvo_client.run_pipelines(["orders"], on_start=fail))
+    with pytest.raises(TypeError, match="on_start must be callable"):
+        nuvo_client.run_pipelines(["orders"], on_start=5)
+
+
 @pytest.mark.parametrize("of", ["as_completed", "wait_for_all", "run_pipeline", "run_pipelines"])
 async def test_closing_the_client_ends_it(nuvo_server, make_client, of):
     client = make_client()

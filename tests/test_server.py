@@ -315,3 +315,15 @@ def test_a_fault_that_can_never_be_met_is_refused():
     for call, times in unmeetable:
         with pytest.raises(ValueError, match="call must be one of"):
             NuvoServer().add_fault(call, faults.status(500), times=times)
+
+
+async def test_a_port_can_be_chosen_and_may_be_taken(nuvo_server):
+    port = int(nuvo_server.base_url.split(":")[2].split("/")[0])
+    another = NuvoServer(port=port)
+    with pytest.raises(OSError, match="address"):
+        await another.__aenter__()
+    with pytest.raises(RuntimeError, match="does not run"):
+        _ = another.base_url
+    await nuvo_server.__aexit__()
+    async with another:
+        assert another.base_url.startswith(f"http://127.0.0.1:{port}/")

@@ -48,7 +48,7 @@ class _ScriptedFault:
 class NuvoServer:
     """The Execution API, to test against: real HTTP on a port of 127.0.0.1 that is free.
 
-    It runs while its context does, and a client needs two things of it::
+    It runs while its context does, and a client needs two things of it:
 
         async with NuvoServer() as server:
             server.add_pipeline("orders", duration=0.1, rows=250)

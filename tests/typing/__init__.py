@@ -1,0 +1,1 @@
+"""The public face, as mypy and pyright see it: both are run over this folder, in strict mode."""

@@ -1,0 +1,36 @@
+"""Mistakes that type checkers refuse: were one accepted, its comment would be reported as unused."""
+
+# pyright: reportUnnecessaryTypeIgnoreComment=true
+
+import nuvo_async
+from nuvo_async import AccessToken, Execution, ExecutionStatus, NuvoClient, PollPolicy
+from nuvo_async.testing import faults
+
+
+def make_clients() -> None:
+    NuvoClient()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    NuvoClient(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    NuvoClient("token", "url")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    NuvoClient("token", retries=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    PollPolicy(0.5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+async def call(client: NuvoClient) -> None:
+    await client.create_execution(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await client.list_executions(sort={"a": "up"})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
+    await client.list_executions("orders")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await client.wait_for_completion(None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await client.wait_for_completion("x", on_poll=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    async for run in client.run_pipelines(["orders"]):
+        print(run.id)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+    with client:  # type: ignore[attr-defined]  # pyright: ignore[reportGeneralTypeIssues]
+        pass
+
+
+def change(execution: Execution, token: AccessToken) -> None:
+    execution.id = "other"  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+    token.token = "other"  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+    print(execution.latest_run.status)  # type: ignore[union-attr]  # pyright: ignore[reportOptionalMemberAccess]
+    print(ExecutionStatus.DONE)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+    print(faults.status("503"))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    nuvo_async.NuvoServer()  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
