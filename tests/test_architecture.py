@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import pkgutil
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -60,3 +61,10 @@ def test_the_server_needs_nothing_of_the_client():
     )
     assert "nuvo_async.client" not in output.stdout
     assert all("testing" in name for name in eval(output.stdout))
+
+
+def test_the_changelog_begins_with_this_version():
+    text = (Path(__file__).parent.parent / "CHANGELOG.md").read_text(encoding="utf-8")
+    newest = re.search(r"^## \[(.+?)\]", text, re.MULTILINE)
+    assert newest is not None
+    assert newest[1] in {nuvo_async.__version__, "Unreleased"}

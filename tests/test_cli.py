@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import io
 import json
 import os
 import re
@@ -17,6 +18,7 @@ from urllib.parse import unquote
 import pytest
 from attrs import frozen
 
+from nuvo_async.__main__ import main
 from nuvo_async.models import ErrorType
 from nuvo_async.testing import NuvoServer, faults
 
@@ -69,6 +71,22 @@ def heed_ctrl_c() -> None:
 async def run(server: NuvoServer | None, *arguments: str, stdin: str = "", **env: str) -> Done:
     process = await start(*arguments, env=environ(server, **env))
     return await finish(process, server, stdin)
+
+
+@pytest.fixture
+def run_here(monkeypatch, capsys):
+    """Run a command in this process, which is quicker, where nothing is sent."""
+
+    def run(*arguments: str, **env: str) -> Done:
+        monkeypatch.setattr(sys, "argv", ["nuvo-async", *arguments])
+        monkeypatch.setattr(sys, "stdin", io.StringIO())
+        monkeypatch.setattr(os, "environ", environ(None, **env))
+        with pytest.raises(SystemExit) as caught:
+            main()
+        captured = capsys.readouterr()
+        return Done(caught.value.code or 0, captured.out, captured.err)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+    return run
 
 
 async def finish(process: subprocess.Process, server: NuvoServer | None, stdin: str = "") -> Done:
@@ -208,11 +226,10 @@ async def test_list_passes_on_what_is_wanted(nuvo_server):
         ["--status", ""],
     ],
 )
-async def test_wrong_options_of_list_are_exit_code_2(nuvo_server, wrong):
-    done = await run(nuvo_server, "list", *wrong)
+def test_wrong_options_of_list_are_exit_code_2(run_here, wrong):
+    done = run_here("list", *wrong, NUVO_ACCESS_TOKEN="some-token")
     assert done.code == 2
     assert "Error: " in done.err or "status must not be empty" in done.err
-    assert nuvo_server.requests == []
 
 
 # ── wait and run ──────────────────────────────────────────────────────────────────────────────
@@ -408,8 +425,8 @@ async def test_a_token_comes_from_a_file(nuvo_server, tmp_path, from_stdin):
         (["fetch"], "No such command"),
     ],
 )
-async def test_wrong_usage_is_exit_code_2(arguments, problem):
-    done = await run(None, *arguments)
+def test_wrong_usage_is_exit_code_2(run_here, arguments, problem):
+    done = run_here(*arguments)
     assert done.code == 2
     assert problem in done.err
     assert done.out == ""
@@ -474,12 +491,12 @@ async def test_serve_as_json():
 
 
 @pytest.mark.parametrize("command", ["trigger", "get", "list", "wait", "run", "demo", "serve"])
-async def test_each_command_explains_itself(command):
-    done = await run(None, command, "--help")
+def test_each_command_explains_itself(run_here, command):
+    done = run_here(command, "--help")
     assert done.code == 0
     assert f"nuvo-async {command}" in done.out
     assert "--json" in done.out
-    assert command in (await run(None, "--help")).out
+    assert command in run_here("--help").out
 
 
 async def test_help_needs_neither_aiohttp_nor_rich():
