@@ -329,6 +329,12 @@ async def test_a_timeout_is_exit_code_4_and_names_what_still_runs(nuvo_server, w
         assert states == {slow: "PROCESSING", quick: "SUCCESSFUL"}
 
 
+async def test_what_could_not_be_read_in_time_is_told_with_its_reason(nuvo_server):
+    done = await run(nuvo_server, "wait", "nothing", "--timeout", "0.5")
+    assert done.code == 4
+    assert "execution nothing: not read after 0.5 s: GET execution/nothing: 404" in done.err
+
+
 async def test_wait_ends_with_each_and_goes_on_beside_trouble(nuvo_server):
     nuvo_server.add_pipeline("orders", duration=0.2)
     nuvo_server.add_fault("read", faults.status(403), of="forbidden", times=9)
@@ -357,7 +363,7 @@ async def test_ctrl_c_names_what_goes_on(nuvo_server, command):
     done = await finish(process, nuvo_server)
     assert done.code == 130
     assert f"nuvo-async wait {nuvo_server.executions[0]['id']}\n" in done.err
-    assert ("1 pipelines were not seen to start" in done.err) is (command == "run")
+    assert ("not seen to start: 1 pipeline;" in done.err) is (command == "run")
 
 
 async def test_ctrl_c_before_anything_is_known(nuvo_server):

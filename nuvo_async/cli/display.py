@@ -150,7 +150,9 @@ class Display:
         row = self._row(execution.id)
         is_news = row.execution is None or row.execution.status != execution.status
         row.pipeline, row.execution = execution.pipeline, execution
-        if is_news and not execution.is_finished:
+        if execution.is_finished:
+            self._close(row)
+        elif is_news:
             self._tell(f"{execution.pipeline}: execution {execution.id} is {execution.status}")
 
     def end(self, execution: Execution) -> None:
@@ -188,7 +190,6 @@ class Display:
 
     def _end(self, execution: Execution) -> None:
         self.see(execution)
-        self._close(self._row(execution.id))
         self.failed = self.failed or execution.failed
         if self.output.json:
             self.print_json(execution)
@@ -302,21 +303,21 @@ class Display:
         """Tell of pipelines that were cut off before they were seen to start."""
         if count := self.total - self._started - len(self._unstarted):
             self.complain(
-                f"{count:,} pipelines were not seen to start; triggers that were under way may have"
-                " arrived: `nuvo-async list --since 5m` tells"
+                f"not seen to start: {_count(count, 'pipeline')}; a trigger that was under way may"
+                " have arrived: `nuvo-async list --since 5m` tells"
             )
 
     def name_unfinished(self) -> None:
         """Tell which executions go on remotely, and how to wait for them again."""
         if ids := [clean(key) for key, row in self._rows.items() if row.goes_on]:
-            click.echo("still running; to wait for them again:", err=True)
+            click.echo("not known to have ended; to wait again:", err=True)
             click.echo(f"  nuvo-async wait {' '.join(ids)}", err=True)
 
     def summarize(self) -> None:
         """Say what became of all: counts, error types, the slowest, those that failed."""
         console = self._out if self.is_for_people else self._err
         for line in self.summary():
-            console.print(line, soft_wrap=True)
+            console.print(line, soft_wrap=not console.is_terminal)
 
     def summary(self) -> Iterator[Text]:
         """The lines of that summary."""
@@ -327,7 +328,7 @@ class Display:
         unread = len(self._rows) - len(seen)
         parts += [f"{unread:,} not read"] * bool(unread)
         parts += [f"{len(self._unstarted):,} not started"] * bool(self._unstarted)
-        yield Text(f"{len(self._rows):,} executions: {', '.join(parts) or 'none'}")
+        yield Text(f"{_count(len(self._rows), 'execution')}: {', '.join(parts) or 'none'}")
         failed = [one for one in ended if one.failed]
         if failed:
             types = Counter(clean(one.error.type) if one.error else "no reason" for one in failed)
@@ -351,9 +352,16 @@ def _now() -> float:
     return asyncio.get_running_loop().time()
 
 
+def _count(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+
+
 def _trouble(error: NuvoError) -> str:
     if isinstance(error, WaitTimeoutError):
-        return f"still running after {error.timeout:g} s"
+        after = f"after {error.timeout:g} s"
+        if error.last is None:
+            return clean(f"not read {after}: {error.__cause__ or 'no answer yet'}")
+        return f"still running {after}"
     return clean(error)
 
 

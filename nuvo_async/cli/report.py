@@ -70,9 +70,10 @@ def _details(execution: Execution) -> Group:
     for name, value in _facts(execution):
         if value:
             facts.add_row(name, Text(clean(value)))
-    runs = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    runs = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
     for number, heading in enumerate(_HEADINGS):
-        runs.add_column(heading, justify="left" if number < 3 else "right")
+        # On two lines, they leave room for the figures on a narrow terminal.
+        runs.add_column(heading.replace(" ", "\n"), justify="left" if number < 3 else "right")
     for run in execution.logs:
         runs.add_row(*map(clean, _figures(run)))
     return Group(facts, runs if execution.logs else Text("no runs", "dim"), "")
