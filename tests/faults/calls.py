@@ -1,0 +1,118 @@
+"""Every call, and every way to wait, each on a server of its own, with a fault in its way."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Literal
+
+from attrs import frozen
+
+from nuvo_async import (
+    CreateOutcomeUnknownError,
+    LicenseKey,
+    NuvoClient,
+    NuvoError,
+    PollPolicy,
+    RetryPolicy,
+)
+from nuvo_async.testing import NuvoServer
+from nuvo_async.testing.faults import Fault
+from nuvo_async.testing.server import Call
+from tests.faults.catalogue import BODY_LIMIT
+
+__all__ = ["CALLS", "Times", "outcome"]
+
+Times = Literal["once", "always"]
+_TIMES: dict[Times, int] = {"once": 1, "always": 10**6}
+_WAIT = 1.0
+RIGHT = "right"
+AGAIN = "right, by another attempt"
+
+
+@frozen
+class Way:
+    """One call of the client, or way to wait; the fault is in the way of one call of the API."""
+
+    faulted: Call
+    use: Callable[[NuvoClient, str], Awaitable[Any]]
+
+
+async def _iterate(client: NuvoClient, _: str) -> Any:
+    return [one async for one in client.iter_executions()]
+
+
+async def _as_completed(client: NuvoClient, execution_id: str) -> Any:
+    return [one async for one in client.as_completed([execution_id], timeout=_WAIT)]
+
+
+async def _run_pipelines(client: NuvoClient, _: str) -> Any:
+    [run] = [one async for one in client.run_pipelines(["orders"], timeout=_WAIT)]
+    run.raise_for_failure()
+    return run.executions
+
+
+CALLS: dict[str, Way] = {
+    "create": Way("create", lambda client, _: client.create_execution("orders")),
+    "read": Way("read", lambda client, known: client.get_execution(known)),
+    "list": Way("list", lambda client, _: client.list_executions()),
+    "iterate": Way("list", _iterate),
+    "token": Way("token", lambda client, known: client.get_execution(known)),
+    "revoke": Way("revoke", lambda client, _: client.revoke_token()),
+    "wait": Way("read", lambda client, known: client.wait_for_completion(known, timeout=_WAIT)),
+    "as_completed": Way("read", _as_completed),
+    "wait_for_all": Way("read", lambda client, known: client.wait_for_all([known], timeout=_WAIT)),
+    "run_pipeline": Way("create", lambda client, _: client.run_pipeline("orders", timeout=_WAIT)),
+    "run_pipelines": Way("create", _run_pipelines),
+    "its wait": Way("read", _run_pipelines),
+}
+
+
+@asynccontextmanager
+async def _parts(*, request_timeout: float) -> AsyncIterator[tuple[NuvoServer, NuvoClient]]:
+    async with (
+        NuvoServer() as server,
+        NuvoClient(
+            LicenseKey(server.license_key, server.identifier),
+            base_url=server.base_url,
+            request_timeout=request_timeout,
+            max_body_size=BODY_LIMIT,
+            retry=RetryPolicy(max_attempts=3, base_delay=0.01),
+            poll=PollPolicy(min_interval=0.02, max_interval=0.1, not_found_grace=0.3),
+        ) as client,
+    ):
+        server.add_pipeline("orders")
+        yield server, client
+
+
+async def outcome(
+    name: str, fault: Callable[[], Fault] | None, times: Times, *, request_timeout: float
+) -> str:
+    """Let a call meet a fault, or no server at all, and say in a few words what came of it."""
+    way = CALLS[name]
+    async with _parts(request_timeout=request_timeout) as (server, client):
+        [known] = server.start("orders")
+        before = len(server.executions)
+        sent = 0
+        if fault is None:
+            await server.__aexit__()
+        else:
+            await client.list_executions()  # There is a token, and a connection,
+            if way.faulted == "token":
+                server.expire_tokens()  # unless it is about that.
+            sent = len(server.requests)
+            server.add_fault(way.faulted, fault(), times=_TIMES[times])
+        async with asyncio.timeout(20):
+            try:
+                await way.use(client, known)
+            except CreateOutcomeUnknownError as error:
+                assert [one.id for one in error.candidates] == [
+                    one["id"] for one in server.executions[before:]
+                ]
+                found = f"{len(error.candidates)} candidate" + "s" * (len(error.candidates) != 1)
+                return f"unknown, {found}"
+            except NuvoError as error:
+                return type(error).__name__
+        started = len(server.executions) - before
+        assert started == (way.faulted == "create" or name == "its wait"), "started once"
+        asked = [one.call for one in server.requests[sent:]].count(way.faulted)
+        return RIGHT if asked == 1 else AGAIN
