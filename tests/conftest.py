@@ -1,6 +1,6 @@
 """What the tests share: payloads as the API sends them, and clients of the embedded server."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -10,6 +10,7 @@ from hypothesis import settings
 
 from nuvo_async import LicenseKey, NuvoClient, PollPolicy, RetryPolicy
 from nuvo_async.testing import NuvoServer
+from tests.canaries import Watch, watched
 
 pytest_plugins = ["pytester"]
 # How long an example takes says more of the machine than of the code.
@@ -75,3 +76,29 @@ def license_key(nuvo_server: NuvoServer) -> LicenseKey:
 def calls(server: NuvoServer) -> list[str]:
     """The calls that the server got, in order."""
     return [request.call for request in server.requests]
+
+
+_WATCH = pytest.StashKey[Watch]()
+
+
+@pytest.fixture(autouse=True)
+def no_secret_is_shown(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Search all that a test has shown for secrets; its output is searched by the hook below."""
+    with watched() as watch:
+        request.node.stash[_WATCH] = watch
+        yield
+        assert watch.shown(folder=request.node.funcargs.get("tmp_path")) == []
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    watch = item.stash.get(_WATCH, None)
+    if report.when == "call" and report.passed and watch is not None:
+        shown = watch.shown(report.capstdout, report.capstderr, report.caplog)
+        if shown:
+            report.outcome = "failed"
+            report.longrepr = f"the test has shown secrets: {shown}"
+    return report

@@ -413,6 +413,7 @@ async def test_a_token_comes_from_a_file(nuvo_server, tmp_path, from_stdin):
         stdin=nuvo_server.access_token,
     )
     assert (done.code, done.err) == (0, "")
+    (tmp_path / "token").unlink()  # Each test's files are searched for secrets.
 
 
 @pytest.mark.parametrize(

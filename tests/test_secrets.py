@@ -12,6 +12,7 @@ import pytest
 
 from nuvo_async import LicenseKey, NuvoClient, NuvoError, PollPolicy, RetryPolicy, TransportError
 from nuvo_async.testing import faults
+from tests.canaries import watched
 from tests.conftest import payload
 
 TOKEN = "canary-t0ken/+="
@@ -146,3 +147,26 @@ def test_help_shows_no_environment(monkeypatch):
     code = "import nuvo_async, pydoc; print(pydoc.render_doc(nuvo_async.NuvoClient))"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert "canary" not in done.stdout
+
+
+@pytest.mark.parametrize("place", ["log", "text", "error", "cause", "note", "attribute", "file"])
+async def test_the_watch_over_all_tests_sees_a_secret(place, tmp_path):
+    """A watch that cannot fail would prove nothing."""
+    with watched() as watch:
+        secret = "a-canary-that-only-this-watch-knows"
+        watch.kept.add(secret)
+        error = NuvoError(secret if place == "error" else "harmless")
+        if place == "cause":
+            error.__cause__ = ValueError(secret)
+        if place == "note":
+            error.add_note(secret)
+        if place == "attribute":
+            vars(error)["token"] = secret
+        if place == "log":
+            logging.getLogger("nuvo_async").debug("sent %s", secret)
+        file = tmp_path / "journal"
+        file.write_text(secret if place == "file" else "harmless")
+        text = secret if place == "text" else "harmless"
+        assert watch.shown(text, folder=tmp_path) == [secret]
+        file.unlink()
+        assert watch.shown("harmless") == ([] if place in {"file", "text"} else [secret])
