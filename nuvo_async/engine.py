@@ -180,7 +180,8 @@ class Engine:
         pace = min(policy.delay(now - wait.started) for policy, wait in youngest)
         self._next_tick = now + max(pace, _SHORTEST_TICK)
         self._ways.next_tick()
-        self._credit = max(self._credit, 1)
+        if self._readings < self._most_readings:
+            self._credit = max(self._credit, 1)
         listing = self._ways.current
         if listing is None:
             return
@@ -240,9 +241,14 @@ class Engine:
 
     def _on_swept(self, listing: Listing, sweep: Sweep, began: float) -> None:
         ended = len(sweep.gone)
+        undated = None
         for execution in sweep.shown.values():
             if (watch := self._watches.get(execution.id)) is not None:
-                ended += execution.is_finished
+                if execution.is_finished:
+                    ended += 1
+                    was_listed = watch.listed_by is listing
+                    if was_listed and listing.is_undated(execution, watch.updated_at):
+                        undated = execution.id
                 self._on_listed(watch, execution, listing)
         for execution_id in sweep.gone:
             if (watch := self._watches.get(execution_id)) is not None:
@@ -254,6 +260,8 @@ class Engine:
             *(listing.name, sweep.pages, len(sweep.shown), len(self._watches), ended),
         )
         self._ways.judge(listing, sweep, began=began, brought_news=bool(ended))
+        if undated is not None:
+            self._ways.drop(listing, f"the end of {undated} has not changed its updated_at")
         # What changes while many pages are read can move to one that was read before.
         self._looked_for = began if sweep.pages == 1 else self._last_sweep
         self._last_sweep = began

@@ -51,6 +51,7 @@ class ChangeFeed:
 
     def __init__(self) -> None:
         self.newest: datetime | None = None
+        self._newest_before: datetime | None = None
         self._floor: datetime | None = None
 
     async def sweep(
@@ -86,7 +87,7 @@ class ChangeFeed:
                     break
             else:
                 self._floor = _EVER
-        self.newest = newest or self.newest
+        self._newest_before, self.newest = self.newest, newest or self.newest
         return sweep
 
     def would_show(self, execution: Execution, before: datetime | None) -> bool:
@@ -102,6 +103,13 @@ class ChangeFeed:
     def has_missed_end(self, shown: Execution | None) -> bool:
         """Whether a sweep that has shown this, of an execution that has ended, was wrong."""
         return shown is None or not shown.is_finished
+
+    def is_undated(self, end: Execution, updated_at: datetime | None) -> bool:
+        """Whether an end has the date of a state before it, though later dates were known then."""
+        moment = end.updated_at
+        if moment is None or self._newest_before is None:
+            return False
+        return moment == updated_at and moment < self._newest_before
 
 
 class ProcessingPages:
@@ -137,6 +145,11 @@ class ProcessingPages:
     def has_missed_end(self, shown: Execution | None) -> bool:
         """Whether a sweep that has shown this, of an execution that has ended, was wrong."""
         return shown is not None and not shown.is_finished
+
+    def is_undated(self, end: Execution, updated_at: datetime | None) -> bool:
+        """Whether its date contradicts an end: none matters here."""
+        del end, updated_at
+        return False
 
 
 Listing = ChangeFeed | ProcessingPages

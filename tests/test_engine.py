@@ -343,6 +343,14 @@ def test_what_was_chosen_is_in_the_debug_log(caplog):
     assert "executions are read by their ids" in log
 
 
+def test_a_feed_whose_dates_do_not_follow_what_changes_is_left_at_once(caplog):
+    """It would have to miss three ends first, which Read by ID tells of late."""
+    with caplog.at_level(logging.DEBUG, logger="nuvo_async"):
+        outcomes = wait_for_all_of(model_of(300, distort=dates_that_stay(random.Random(1))))
+    assert "has not changed its updated_at" in caplog.text
+    assert statistics.mean(outcomes.late) < 1.5
+
+
 def test_an_older_state_is_no_news():
     """The caller has it as PROCESSING; a stale listing still shows the failure before the fix."""
     model = model_of(30)
