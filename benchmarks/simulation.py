@@ -23,7 +23,7 @@ from nuvo_async.models import ExecutionStatus, Pagination, TriggerType
 from nuvo_async.protocol import Hooks
 from nuvo_async.testing.listing import parse_query
 
-__all__ = ["Model", "durations", "run"]
+__all__ = ["Model", "SimulatedLoop", "durations", "run"]
 
 T = TypeVar("T")
 _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
@@ -31,7 +31,7 @@ _NO_HOOKS = Hooks()
 _MOST_IDLE = 100_000
 
 
-class _SimulatedLoop(asyncio.SelectorEventLoop):
+class SimulatedLoop(asyncio.SelectorEventLoop):
     """An event loop whose time passes at once, whenever there is nothing to do."""
 
     def __init__(self) -> None:
@@ -39,14 +39,16 @@ class _SimulatedLoop(asyncio.SelectorEventLoop):
         super().__init__(_Selector(self))
 
     def time(self) -> float:
+        """Return the seconds that have passed."""
         return self._now
 
     def advance(self, seconds: float) -> None:
+        """Let time pass."""
         self._now += seconds
 
 
 class _Selector(selectors.DefaultSelector):
-    def __init__(self, loop: _SimulatedLoop) -> None:
+    def __init__(self, loop: SimulatedLoop) -> None:
         super().__init__()
         self._loop = loop
         self._idle = 0
@@ -63,7 +65,7 @@ class _Selector(selectors.DefaultSelector):
 
 def run(main: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine on a simulated clock, which begins at 0."""
-    with asyncio.Runner(loop_factory=_SimulatedLoop) as runner:
+    with asyncio.Runner(loop_factory=SimulatedLoop) as runner:
         return runner.run(main)
 
 
