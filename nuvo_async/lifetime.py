@@ -13,7 +13,7 @@ class Lifetime:
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._inside: dict[_Inside, None] = {}
+        self.blocks: dict[_Inside, None] = {}
         self.closed = False
 
     def check(self) -> None:
@@ -21,8 +21,9 @@ class Lifetime:
         if self.closed:
             raise ClientClosedError("the client is closed; make a new one")
         loop = asyncio.get_running_loop()
-        self._loop = self._loop or loop
-        if loop is not self._loop:
+        if self._loop is None:
+            self._loop = loop
+        elif loop is not self._loop:
             raise RuntimeError(
                 "this NuvoClient was first used in another event loop, which its connections"
                 " belong to; make one client for each event loop (each asyncio.run)"
@@ -35,17 +36,9 @@ class Lifetime:
     def end(self, *, own: bool) -> None:
         """End the blocks of the current task (`own`), or those of all the others."""
         current = asyncio.current_task()
-        for block in tuple(self._inside):
+        for block in tuple(self.blocks):
             if (block.task is current) is own:
                 block.end()
-
-    def enter(self, block: "_Inside") -> None:
-        """Have `end` end this block, which its task is about to run."""
-        self._inside[block] = None
-
-    def leave(self, block: "_Inside") -> None:
-        """The block has ended."""
-        del self._inside[block]
 
 
 class _Inside:
@@ -69,7 +62,7 @@ class _Inside:
         self.task = task
         # Whoever has cancelled the task before, or does so meanwhile, is told apart by this.
         self._cancelling = task.cancelling()
-        self._lifetime.enter(self)
+        self._lifetime.blocks[self] = None
 
     def end(self) -> None:
         """Cancel the block, unless it ends before the loop comes to that."""
@@ -86,7 +79,7 @@ class _Inside:
         error: BaseException | None,
         frames: TracebackType | None,
     ) -> None:
-        self._lifetime.leave(self)
+        del self._lifetime.blocks[self]
         if self._ending is None:
             return
         self._ending.cancel()

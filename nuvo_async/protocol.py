@@ -191,16 +191,19 @@ def parse_created(answer: Answer, pipeline_id: str) -> list[Execution]:
     """Create: `{"data": [execution]}`, possibly none."""
     entries = _structure(answer, _EXECUTIONS, _member(answer, "data"), "data")
     for index, execution in enumerate(entries):
-        _check_same(answer, f"data[{index}].pipeline", execution.pipeline, pipeline_id)
+        if execution.pipeline != pipeline_id:
+            raise _not_asked_for(answer, f"data[{index}].pipeline", pipeline_id)
     return [_redacted(answer, execution) for execution in entries]
 
 
 def parse_execution(answer: Answer, execution_id: str) -> Execution:
     """Read by ID: an execution, bare or as `{"data": execution}`."""
     json = _object(answer)
-    where = "" if json.keys() >= {"id", "pipeline", "status"} or "data" not in json else "data"
+    is_bare = "data" not in json or ("id" in json and "pipeline" in json and "status" in json)
+    where = "" if is_bare else "data"
     execution = _structure(answer, Execution, json[where] if where else json, where)
-    _check_same(answer, f"{where}.id".removeprefix("."), execution.id, execution_id)
+    if execution.id != execution_id:
+        raise _not_asked_for(answer, f"{where}.id".removeprefix("."), execution_id)
     return _redacted(answer, execution)
 
 
@@ -317,9 +320,8 @@ def _structure(answer: Answer, shape: type[T], json: object, where: str) -> T:
     raise invalid
 
 
-def _check_same(answer: Answer, where: str, found: str, asked: str) -> None:
-    if found != asked:
-        raise _invalid(answer, f"expected the one that was asked for, {asked!r}", where)
+def _not_asked_for(answer: Answer, where: str, asked: str) -> InvalidResponseError:
+    return _invalid(answer, f"expected the one that was asked for, {asked!r}", where)
 
 
 def _redacted(answer: Answer, execution: Execution) -> Execution:

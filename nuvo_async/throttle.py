@@ -83,9 +83,9 @@ class Throttle:
 
     def relax(self) -> None:
         """Let more through: the server has answered."""
-        before = int(self._room)
-        if before == self._most:
+        if self._room == self._most:
             return
+        before = int(self._room)
         self._room = min(self._room + 1 / before, float(self._most))
         if int(self._room) > before:
             _log.debug("the server keeps up: %d of %d at once", int(self._room), self._most)

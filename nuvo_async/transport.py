@@ -102,7 +102,9 @@ class Transport:
 
     async def send(self, request: Request, token: AccessToken | None) -> Answer | TransportError:
         """Send a request once. Returns trouble instead of raising it, to be looked at first."""
-        session = self._open_session()
+        session = self._session
+        if session is None or session.closed:
+            session = self._open_session()
         sent_at = datetime.now(UTC)
         outcome: Answer | TransportError
         try:
@@ -143,18 +145,17 @@ class Transport:
 
     def _open_session(self) -> aiohttp.ClientSession:
         self._lifetime.check()
-        if self._session is not None and self._session.closed:
+        if self._session is not None:
             raise ClientClosedError("the session that the client was given is closed")
-        if self._session is None:
-            # The connector has no limit of its own: the throttle holds back before a request's
-            # time begins to count, so that queueing never ends in a timeout.
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar()
-            )
-            # aiohttp by itself sends a GET or DELETE once more when the connection breaks: past
-            # the policy, and a Revoke that was carried out would be told as refused. There is no
-            # public way to have it leave that to us; its own test client does the same.
-            self._session._retry_connection = False  # noqa: SLF001
+        # The connector has no limit of its own: the throttle holds back before a request's time
+        # begins to count, so that queueing never ends in a timeout.
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar()
+        )
+        # aiohttp by itself sends a GET or DELETE once more when the connection breaks: past the
+        # policy, and a Revoke that was carried out would be told as refused. There is no public
+        # way to have it leave that to us; its own test client does the same.
+        self._session._retry_connection = False  # noqa: SLF001
         return self._session
 
     def _url(self, request: Request) -> URL:
