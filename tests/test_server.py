@@ -91,6 +91,17 @@ async def test_a_server_runs_once_at_a_time():
             assert server.base_url
 
 
+async def test_a_server_that_runs_for_long_can_forget(nuvo_server, http):
+    nuvo_server.add_pipeline("short")
+    nuvo_server.add_pipeline("long", duration=60)
+    nuvo_server.start("short")
+    [running] = nuvo_server.start("long")
+    await (await http.get("execution/")).json()
+    nuvo_server.forget()
+    assert [one["id"] for one in nuvo_server.executions] == [running]
+    assert nuvo_server.requests == []
+
+
 async def test_a_rate_limit_names_the_end_of_its_window(nuvo_server, nuvo_client):
     nuvo_server.add_fault("list", faults.rate_limit(3, per=0.2), times=100)
     await asyncio.gather(*(nuvo_client.list_executions() for _ in range(9)))

@@ -58,6 +58,10 @@ class _Execution:
             runs.append(("FIX", start, start + plan.duration, "SUCCESSFUL"))
         return [run for run in runs if run[1] <= now or run[0] == "CREATE"]
 
+    def is_over(self, now: float) -> bool:
+        """Whether its last run has ended."""
+        return self.runs(float("inf"))[-1][2] <= now
+
 
 @define
 class Store:
@@ -89,6 +93,13 @@ class Store:
             self._executions[execution.id] = execution
             ids.append(execution.id)
         return ids
+
+    def forget_ended(self) -> None:
+        """Drop the executions that will not change any more."""
+        now = self.clock()
+        self._executions = {
+            one.id: one for one in self._executions.values() if not one.is_over(now)
+        }
 
     def read(self, execution_id: str) -> dict[str, Any] | None:
         """One execution as Read by ID shows it now."""

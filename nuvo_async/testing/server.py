@@ -63,7 +63,8 @@ class NuvoServer:
     starts one as its schedule or an event would. **Faults** (`nuvo_async.testing.faults`) are laid
     out for a call, `"create"`, `"read"`, `"list"`, `"token"` or `"revoke"`, by `add_fault`, and met
     in the order of adding. `expire_tokens` makes every token worthless. What the server was sent is
-    in `requests`, in order; what it holds, as Read by ID shows it, in `executions`.
+    in `requests`, in order; what it holds, as Read by ID shows it, in `executions`; `forget` drops
+    both.
 
     Args:
         max_page_size: the most executions on a page of Read all, whatever limit is asked for.
@@ -203,6 +204,11 @@ class NuvoServer:
         """Forget the faults that were not met yet."""
         for scripted in self._faults.values():
             scripted.clear()
+
+    def forget(self) -> None:
+        """Drop `requests`, and the executions that have ended, as one that runs for long must."""
+        self.requests.clear()
+        self._store.forget_ended()
 
     def expire_tokens(self) -> None:
         """Make every token worthless, `access_token` too; the licence key still gets new ones."""
