@@ -20,7 +20,7 @@ from attrs import define, evolve, field
 from nuvo_async.errors import NotFoundError
 from nuvo_async.executions import Execution, ExecutionPage
 from nuvo_async.models import ExecutionStatus, Pagination, TriggerType
-from nuvo_async.protocol import Hooks
+from nuvo_async.protocol import Hooks, Request
 from nuvo_async.testing.listing import parse_query
 
 __all__ = ["Model", "SimulatedLoop", "durations", "run"]
@@ -150,7 +150,7 @@ class Model:
 
     async def _travel(self, call: str, hooks: Hooks) -> None:
         if hooks.before_sending is not None:
-            await hooks.before_sending()
+            await hooks.before_sending(Request("GET", "execution/"))
         self.requests.append((asyncio.get_running_loop().time(), call))
         await asyncio.sleep(self.latency / 2)
 

@@ -50,9 +50,10 @@ class ExecutionAPI:
                 raise
             raise await self.outcome_unknown(pipeline_id, error.sent_at) from error
         except asyncio.CancelledError as cancelled:
-            cancelled.add_note(
-                f"Create for pipeline {pipeline_id} was under way: it may have been received"
-            )
+            if request.in_doubt:
+                cancelled.add_note(
+                    f"Create for pipeline {pipeline_id} was under way: it may have been received"
+                )
             raise
         try:
             created = protocol.parsed(protocol.parse_created, answer, pipeline_id)

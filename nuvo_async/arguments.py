@@ -71,8 +71,8 @@ def path(name: str, value: object) -> Path:
     """Check the path of a file."""
     if not isinstance(value, str | os.PathLike):
         raise TypeError(f"{name} must be a path, not {type(value).__name__}")
-    if not (name_of_file := os.fspath(value)):
-        raise ValueError(f"{name} must not be empty")
+    if not (name_of_file := os.fspath(value)) or "\0" in name_of_file:
+        raise ValueError(f"{name} must be the path of a file, not {name_of_file!r}")
     return Path(name_of_file)
 
 

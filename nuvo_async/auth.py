@@ -7,7 +7,7 @@ from nuvo_async import protocol
 from nuvo_async.credentials import AccessToken, LicenseKey
 from nuvo_async.dispatch import Dispatcher
 from nuvo_async.errors import NuvoError
-from nuvo_async.protocol import Answer, Request
+from nuvo_async.protocol import Answer, Hooks, Request
 from nuvo_async.redaction import Redactor
 
 __all__ = ["Authorizer"]
@@ -37,11 +37,15 @@ class Authorizer:
         """Send with a token. A 401 renews the token and sends once more, where there is a key."""
         token = self._token
         if token is None and self._key is not None:
-            token = await self._exchange(self._key, self._exchanges)
+            token = await self._exchange(self._key, self._exchanges, request.hooks)
         exchanges = self._exchanges
         answer = await self._dispatcher.send(request, token)
         if answer.status == 401 and self._key is not None:
-            token = await self._exchange(self._key, exchanges)
+            request.in_doubt = False
+            refusal = protocol.error_of(answer)
+            if request.hooks.on_trouble is not None and refusal is not None:
+                request.hooks.on_trouble(refusal)
+            token = await self._exchange(self._key, exchanges, request.hooks)
             answer = await self._dispatcher.send(request, token)
         return answer
 
@@ -56,7 +60,7 @@ class Authorizer:
             self._unrevoked = None
             self._token = None if self._key is not None else token
 
-    async def _exchange(self, key: LicenseKey, seen: int) -> AccessToken:
+    async def _exchange(self, key: LicenseKey, seen: int, hooks: Hooks) -> AccessToken:
         """Return a newer token than the one that was there after `seen` exchanges.
 
         One caller at a time exchanges; those who wait for it meanwhile take its outcome, good or
@@ -69,7 +73,9 @@ class Authorizer:
             if self._token is not None and self._renewed > seen:
                 return self._token
             try:
-                answer = await self._dispatcher.send(protocol.exchange_license_key(key), None)
+                answer = await self._dispatcher.send(
+                    protocol.exchange_license_key(key, hooks), None
+                )
                 token = protocol.parsed(protocol.parse_token, answer)
             except NuvoError as failure:
                 self._exchanges += 1

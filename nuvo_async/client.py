@@ -425,6 +425,9 @@ class NuvoClient:
 
 def _checked_execution(name: str, execution: Execution | str) -> Execution | str:
     if isinstance(execution, Execution):
+        arguments.path_segment(f"{name}.id", execution.id)
+        if execution.updated_at is not None and execution.updated_at.tzinfo is None:
+            raise ValueError(f"{name}.updated_at must be an aware datetime, with a time zone")
         return execution
     if not isinstance(execution, str):
         raise TypeError(f"{name} must be an Execution or its id, not {type(execution).__name__}")

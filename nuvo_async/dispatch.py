@@ -37,7 +37,9 @@ class Dispatcher:
                 entered = await self._throttle.enter()
                 try:
                     if request.hooks.before_sending is not None:
-                        await request.hooks.before_sending()
+                        await request.hooks.before_sending(request)
+                        entered = await self._throttle.sit_out()
+                    request.in_doubt = True
                     outcome = await self._transport.send(request, token)
                     if isinstance(outcome, Answer) and outcome.status < 400:
                         self._throttle.relax()
@@ -50,6 +52,7 @@ class Dispatcher:
                 if delay is None or attempt == self._retry.max_attempts:
                     return _final(outcome)
                 attempt += 1
+                request.in_doubt = False
                 trouble = _trouble(outcome)
                 _log.info("%s; attempt %d follows in %.2f s", trouble, attempt, delay)
                 if request.hooks.on_trouble is not None and trouble is not None:

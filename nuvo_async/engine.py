@@ -11,18 +11,19 @@ show afterwards, it is trusted less, and in the end another way is taken.
 import asyncio
 import logging
 import random
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime
 from typing import Protocol
 
-from nuvo_async.errors import APIError, AuthenticationError, NuvoError, TransportError
+from nuvo_async.errors import APIError, AuthenticationError, NuvoError
 from nuvo_async.executions import Execution, ExecutionPage
 from nuvo_async.listings import Listing, ListingUnfit, Sweep
 from nuvo_async.polling import PollPolicy
-from nuvo_async.protocol import Hooks
+from nuvo_async.protocol import Hooks, Request
 from nuvo_async.schedule import Schedule, Watch
 from nuvo_async.silence import Silence
-from nuvo_async.waiting import Wait
+from nuvo_async.waiting import Wait, passes
 from nuvo_async.ways import Ways
 
 __all__ = ["Engine", "Reader"]
@@ -31,7 +32,8 @@ _log = logging.getLogger("nuvo_async")
 
 # So few executions cost no more when each is read by its id.
 _FEW = 5
-# Each is read by its id within so many times its `max_interval`, less a random share for spread.
+# Each is read by its id within so many times its `max_interval`, less a share for sweeps that are
+# in the way, and for spread.
 _READ_WITHIN = 4
 # A page that takes longer, in seconds, is a reason to read by id meanwhile.
 _LATE = 5.0
@@ -71,9 +73,9 @@ class Engine:
         self._readings = 0
         self._ways = Ways()
         self._sweeping: asyncio.Task[None] | None = None
-        self._page_at = 0.0
+        self._late_at = self._page_at = 0.0
         # What was due by then has been looked for in the listing.
-        self._looked_for = self._last_sweep = _AT_ONCE
+        self._looked_for = self._last_sweep = float("-inf")
         self._new: set[str] = set()
         self._listing_refused = False
         self._silence = Silence(self._waits)
@@ -152,6 +154,11 @@ class Engine:
             # Whatever it was, no wait may hang for it.
             _log.exception("polling has failed, and with it all waits")
             self._end_all(crash.exceptions[0])
+        except asyncio.CancelledError:
+            if not self.is_idle:
+                # Whoever cancels each task that there is may leave some that wait.
+                self._end_all(RuntimeError("the task that polls was cancelled by somebody else"))
+            raise
 
     def _turn(self, now: float) -> float | None:
         """Do what is due, and return when there will be more to do."""
@@ -167,8 +174,8 @@ class Engine:
             self._next_tick = now
         if now >= self._next_tick:
             self._begin_tick(now)
-        if self._sweeping is not None and self._ways.is_trusted:
-            return self._next_tick
+        if self._sweeping is not None and self._ways.is_trusted and not self._is_late(now):
+            return min(self._next_tick, self._late_at)
         self._read_due()
         first = self._schedule.first()
         if first is None or not self._credit:
@@ -187,10 +194,18 @@ class Engine:
             return
         if self._sweeping is None:
             self._page_at = now
-            self._sweeping = self._tasks.create_task(self._sweep(listing))
+            most_eager = min(policy.max_interval for policy in self._waits)
+            self._late_at = now + min(_LATE, most_eager / 2)
+            sweeping = self._tasks.create_task(self._sweep(listing))
+            # Where tasks are eager, it may be over already.
+            self._sweeping = None if sweeping.done() else sweeping
         elif now - self._page_at > _LATE:
             self._ways.suspend(listing, "its answer is late")
             self._news.set()
+
+    def _is_late(self, now: float) -> bool:
+        """Whether the sweep under way takes too long to leave everything to it."""
+        return self._sweeping is not None and now >= self._late_at
 
     # ── By listing ────────────────────────────────────────────────────────────────────────────
 
@@ -206,6 +221,10 @@ class Engine:
         except (ListingUnfit, NuvoError) as problem:
             self._on_unswept(listing, problem)
             self._looked_for = began
+        except asyncio.CancelledError:
+            if not self._readings:
+                self._silence.withdraw()
+            raise
         else:
             self._listing_refused = False
             self._on_swept(listing, sweep, began)
@@ -218,12 +237,12 @@ class Engine:
         self._news.set()
 
     async def _read_page(self, query: str) -> ExecutionPage:
-        page = await self._api.read_all(query, Hooks(before_sending=self._begin_silence))
+        page = await self._api.read_all(query, Hooks(before_sending=self._on_sending))
         self._silence.end()
         self._page_at = _now()
         return page
 
-    async def _begin_silence(self) -> None:
+    async def _on_sending(self, _: Request) -> None:
         self._silence.begin()
 
     def _is_wanted(self, execution_id: str) -> bool:
@@ -231,9 +250,9 @@ class Engine:
 
     def _on_unswept(self, listing: Listing, problem: ListingUnfit | NuvoError) -> None:
         self._listing_refused = isinstance(problem, AuthenticationError)
-        if isinstance(problem, NuvoError) and _is_transient(problem):
+        if isinstance(problem, NuvoError) and passes(problem):
             self._silence.trouble = problem
-            self._next_tick = max(self._next_tick, _now() + self._wanted_delay(problem))
+            self._next_tick = max(self._next_tick, _now() + _wanted_delay(problem, self._waits))
             self._ways.fail(listing, problem)
         else:
             self._silence.end()
@@ -249,7 +268,7 @@ class Engine:
                     was_listed = watch.listed_by is listing
                     if was_listed and listing.is_undated(execution, watch.updated_at):
                         undated = execution.id
-                self._on_listed(watch, execution, listing)
+                self._on_listed(watch, execution, listing, began)
         for execution_id in sweep.gone:
             if (watch := self._watches.get(execution_id)) is not None:
                 watch.listed_by = None
@@ -266,7 +285,9 @@ class Engine:
         self._looked_for = began if sweep.pages == 1 else self._last_sweep
         self._last_sweep = began
 
-    def _on_listed(self, watch: Watch, execution: Execution, listing: Listing) -> None:
+    def _on_listed(
+        self, watch: Watch, execution: Execution, listing: Listing, began: float
+    ) -> None:
         moment = execution.updated_at
         if _is_older(execution, watch.updated_at):
             return
@@ -275,14 +296,19 @@ class Engine:
         watch.updated_at = _later(watch.updated_at, moment)
         self._note_status(execution)
         for wait in tuple(watch.waits):
-            final = execution.is_finished and not wait.options.with_logs
+            final = execution.is_finished and wait.takes_from_listing(execution, began)
             wait.see(execution, final=final)
             if final:
                 self._remove(watch, wait)
-        if not watch.waits:
-            if watch.reading is not None:
+        watch.silent_from = None
+        if watch.reading is not None:
+            if watch.waits:
+                self._begin_silence_of(watch)
+            else:
                 watch.reading.cancel()
-        elif not execution.is_finished:
+        if not watch.waits:
+            return
+        if not execution.is_finished:
             self._trust(watch, listing)
         elif is_news:
             self._read_soon(watch)
@@ -331,8 +357,9 @@ class Engine:
 
     def _read_due(self) -> None:
         now = _now()
-        # What has come up since the last sweep, the next one may show.
-        due = self._looked_for if self._ways.is_trusted else now
+        # What has come up since the last sweep, the next one may show, unless it takes too long.
+        is_left = self._ways.is_trusted and not self._is_late(now)
+        due = self._looked_for if is_left else now
         while self._credit and (watch := self._schedule.first()):
             if watch.due > due and watch.read_by > now:
                 return
@@ -346,19 +373,24 @@ class Engine:
         self._credit -= 1
         self._readings += 1
         watch.read_by = _now() + _longest_unread(watch)
-        watch.reading = self._tasks.create_task(self._read(watch))
+        reading = self._tasks.create_task(self._read(watch))
+        # Where tasks are eager, it may be over already.
+        watch.reading = None if reading.done() else reading
 
     async def _read(self, watch: Watch) -> None:
         earned = 1
         try:
             execution = await self._api.read(watch.execution_id, self._hooks_for(watch))
         except NuvoError as trouble:
-            earned = 0 if _is_transient(trouble) else 1
+            earned = 0 if passes(trouble) else 1
             self._on_unread(watch, trouble)
         except asyncio.CancelledError:
             if self._readings == 1 and self._sweeping is None:
                 self._silence.withdraw()
             raise
+        except Exception as crash:  # noqa: BLE001 - it ends the waits that it concerns
+            _log.exception("reading execution %s has failed", watch.execution_id)
+            self._end(watch, crash)
         else:
             earned = 2
             self._on_read(watch, execution)
@@ -366,19 +398,18 @@ class Engine:
             watch.reading = None
             self._readings -= 1
             self._credit = min(self._credit + earned, self._most_readings - self._readings)
-        if watch.waits:
-            self._put(watch, watch.due)
-        if self._sweeping is None or not self._ways.is_trusted:
-            self._read_due()
-        self._news.set()
+            if watch.waits:
+                # A reading may have taken long, and what was planned when it began is over.
+                watch.read_by = _now() + _longest_unread(watch)
+                self._put(watch, watch.due)
+            self._news.set()
 
     def _hooks_for(self, watch: Watch) -> Hooks:
-        async def before_sending() -> None:
+        async def before_sending(_: Request) -> None:
             self._silence.begin()
+            watch.asked_at = _now()
             if watch.silent_from is None:
-                watch.silent_from = _now()
-                for wait in watch.waits:
-                    wait.meet_silence(watch.silent_from)
+                self._begin_silence_of(watch)
 
         def on_trouble(trouble: NuvoError) -> None:
             self._silence.trouble = trouble
@@ -387,20 +418,32 @@ class Engine:
 
         return Hooks(before_sending, on_trouble)
 
+    def _begin_silence_of(self, watch: Watch) -> None:
+        watch.silent_from = _now()
+        for wait in watch.waits:
+            wait.meet_silence(watch.silent_from)
+
     def _on_read(self, watch: Watch, execution: Execution) -> None:
         now = _now()
         self._silence.end()
+        self._listing_refused = False  # Or else it was not the credentials.
         self._note_status(execution)
         watch.silent_from = None
-        for wait in watch.waits:
-            wait.see(execution, final=execution.is_finished)
+        for wait in tuple(watch.waits):
+            # What was asked before a wait began may have changed by then.
+            final = execution.is_finished and wait.started <= watch.asked_at
+            wait.see(execution, final=final)
+            if final:
+                self._remove(watch, wait)
         listing = self._ways.current
         would_show = listing is not None and listing.would_show(execution, watch.before)
         if execution.is_finished:
             if would_show and not watch.must_be_read:
                 self._ways.note_end(watch.execution_id, now)
-            for wait in tuple(watch.waits):
-                self._remove(watch, wait)
+            watch.must_be_read = True
+            watch.due = now
+            return
+        if not watch.waits:
             return
         watch.due = now + watch.delay(now)
         if _is_older(execution, watch.updated_at):
@@ -412,7 +455,7 @@ class Engine:
 
     def _on_unread(self, watch: Watch, trouble: NuvoError) -> None:
         now = _now()
-        if _is_transient(trouble):
+        if passes(trouble):
             self._silence.trouble = trouble
         else:
             self._silence.end()
@@ -429,19 +472,19 @@ class Engine:
         if watch.waits:
             _log.info("waiting for execution %s goes on: %s", watch.execution_id, trouble)
             watch.must_be_read = True
-            watch.due = now + max(watch.delay(now), self._wanted_delay(trouble))
-
-    def _wanted_delay(self, trouble: NuvoError) -> float:
-        """Return what the server asks for, in seconds."""
-        wanted = trouble.retry_after if isinstance(trouble, APIError) else None
-        # An absurd `Retry-After` must not put an end to polling.
-        return min([wanted or 0, *(policy.max_interval for policy in self._waits)])
+            policies = [wait.options.policy for wait in watch.waits]
+            watch.due = now + max(watch.delay(now), _wanted_delay(trouble, policies))
 
     def _end_all(self, error: Exception) -> None:
         for watch in tuple(self._watches.values()):
-            for wait in tuple(watch.waits):
-                wait.end(error)
-                self._remove(watch, wait)
+            self._end(watch, error)
+            if watch.reading is not None and watch.reading is not asyncio.current_task():
+                watch.reading.cancel()
+
+    def _end(self, watch: Watch, error: Exception) -> None:
+        for wait in tuple(watch.waits):
+            wait.end(error)
+            self._remove(watch, wait)
 
     def _note_status(self, execution: Execution) -> None:
         status = execution.status
@@ -467,11 +510,11 @@ def _is_older(execution: Execution, moment: datetime | None) -> bool:
 
 
 def _longest_unread(watch: Watch) -> float:
-    share = random.uniform(0.7, 0.95)  # noqa: S311 - no secret
+    share = random.uniform(0.65, 0.85)  # noqa: S311 - no secret
     return _READ_WITHIN * share * min(wait.options.policy.max_interval for wait in watch.waits)
 
 
-def _is_transient(trouble: NuvoError) -> bool:
-    if isinstance(trouble, APIError):
-        return trouble.status in {408, 429} or trouble.status >= 500
-    return isinstance(trouble, TransportError)
+def _wanted_delay(trouble: NuvoError, policies: Iterable[PollPolicy]) -> float:
+    """Return what the server asks for, in seconds; an absurd figure must not end all polling."""
+    wanted = trouble.retry_after if isinstance(trouble, APIError) else None
+    return min([wanted or 0, *(policy.max_interval for policy in policies)])

@@ -13,7 +13,7 @@ from cattrs import BaseValidationError, Converter, transform_error
 from cattrs.cols import homogenous_tuple_structure_factory, is_sequence
 from cattrs.gen import make_dict_structure_fn, override
 
-from nuvo_async import dates
+from nuvo_async import arguments, dates
 from nuvo_async.executions import Execution
 from nuvo_async.models import (
     ActorType,
@@ -70,9 +70,10 @@ def _string(obj: object, _: object) -> str:
 
 def _identifier(obj: object, _: object) -> str:
     text = _string(obj, str)
-    if not text.strip():
-        raise TypeError("expected an id, got a blank string")
-    return text
+    try:
+        return arguments.path_segment("id", text)
+    except ValueError:
+        raise TypeError("expected an id, got a string that can be none") from None
 
 
 def _integer(obj: object, _: object) -> int:

@@ -14,7 +14,7 @@ about; each other one tells of the pipeline at one `position` of that list:
 | --- | --- | --- |
 | `intent` | before a Create is sent, each time | without an answer: its outcome is not known |
 | `created` | when it was answered | its executions are waited for by their ids |
-| `refused` | when it clearly started nothing | it is tried again |
+| `refused` | when that clearly started nothing, each time | it is tried again |
 | `finished`, `failed` | when all its executions have ended | it is told again, nothing is asked |
 
 `executions` are in the API's own JSON. There is no secret in it. A last line without an end was cut
@@ -30,15 +30,16 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from io import FileIO
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import orjson
 from attrs import frozen
 
 from nuvo_async import dates
 from nuvo_async.converter import structure_execution, unstructure
-from nuvo_async.errors import InvalidResponseError, JournalError, NuvoError
+from nuvo_async.errors import InvalidResponseError, JournalError
 from nuvo_async.executions import Execution, PipelineRun, failures_of
 
 __all__ = ["Entry", "Journal"]
@@ -69,7 +70,7 @@ class Journal:
         self.entries = [Entry() for _ in pipeline_ids]
         self._path = path
         self._pipeline_ids = pipeline_ids
-        self._file: IO[bytes] | None = None
+        self._file: FileIO | None = None
         self._failure: OSError | None = None
         self._lines: deque[bytes] = deque()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="nuvo-journal")
@@ -93,9 +94,10 @@ class Journal:
         """Write what a Create was answered with."""
         await self._write(position, "created", executions=[_json(one) for one in executions])
 
-    async def note_refused(self, position: int, error: NuvoError) -> None:
-        """Write that a Create has started nothing."""
-        await self._write(position, "refused", error=type(error).__name__)
+    def refuse(self, position: int, error: BaseException) -> None:
+        """Write, as soon as the disk is free, that a Create has started nothing."""
+        self._line_up(position, "refused", error=type(error).__name__)
+        self._thread.submit(self._flush)
 
     async def note_ended(self, position: int, executions: Sequence[Execution]) -> None:
         """Write how the executions of a pipeline have ended."""
@@ -103,15 +105,22 @@ class Journal:
         await self._write(position, event, executions=[_json(one) for one in executions])
 
     async def _write(self, position: int, event: str, **details: Any) -> None:
+        self._line_up(position, event, **details)
+        await self.settle()
+
+    def _line_up(self, position: int, event: str, **details: Any) -> None:
         record = {"position": position, "event": event, **details}
         self._lines.append(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE))
+
+    async def settle(self) -> None:
+        """Return once all is on disk that was to be written."""
         await asyncio.get_running_loop().run_in_executor(self._thread, self._flush)
 
     # ── In the thread ─────────────────────────────────────────────────────────────────────────
 
     def _open(self) -> None:
         try:
-            self._file = file = self._path.open("a+b")
+            self._file = file = self._path.open("a+b", buffering=0)
             _lock(file)
             file.seek(0)
             whole, end, torn = file.read().rpartition(b"\n")
@@ -121,8 +130,8 @@ class Journal:
             if whole:
                 self._take_up(whole.split(b"\n"))
             else:
-                file.write(orjson.dumps(self._header(), option=orjson.OPT_APPEND_NEWLINE))
-                _sync(file)
+                file.truncate(0)
+                _append(file, orjson.dumps(self._header(), option=orjson.OPT_APPEND_NEWLINE))
                 _sync_folder(self._path.parent)
         except BlockingIOError:
             raise JournalError(f"journal {self._path} is held by another run") from None
@@ -132,8 +141,8 @@ class Journal:
     def _flush(self) -> None:
         if self._failure is None and self._file is not None and self._lines:
             try:
-                self._file.write(b"".join(self._lines.popleft() for _ in range(len(self._lines))))
-                _sync(self._file)
+                lines = [self._lines.popleft() for _ in range(len(self._lines))]
+                _append(self._file, b"".join(lines))
             except OSError as error:
                 self._failure = error  # What is in the file is not known: nothing may rest on it.
         if self._failure is not None:
@@ -211,8 +220,11 @@ def _json(execution: Execution) -> dict[str, Any]:
     }
 
 
-def _sync(file: IO[bytes]) -> None:
-    file.flush()
+def _append(file: FileIO, content: bytes) -> None:
+    """Write all of it, and have it on disk."""
+    rest = memoryview(content)
+    while rest:
+        rest = rest[file.write(rest) :]
     os.fsync(file.fileno())
 
 
@@ -222,7 +234,7 @@ if sys.platform == "win32":
     # A byte far behind the end: others may still read the file.
     _LOCKED_BYTE = 2**62
 
-    def _lock(file: IO[bytes]) -> None:
+    def _lock(file: FileIO) -> None:
         file.seek(_LOCKED_BYTE)
         try:
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
@@ -235,7 +247,7 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-    def _lock(file: IO[bytes]) -> None:
+    def _lock(file: FileIO) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def _sync_folder(folder: Path) -> None:

@@ -1,15 +1,14 @@
 """The ways to learn of many executions at once from Read all, and what each can be trusted with."""
 
-import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from contextlib import aclosing
 from datetime import UTC, datetime
 from itertools import pairwise
-from typing import Any
 
 from attrs import define, field
 
 from nuvo_async.executions import Execution, ExecutionPage
+from nuvo_async.groups import together
 from nuvo_async.pages import limit_in_force
 from nuvo_async.query import list_query
 
@@ -180,19 +179,7 @@ async def _batches(
         if pages == most_pages:
             raise ListingUnfit(f"it takes more than {most_pages} pages")
         size = min(pages + 1, _MOST_AT_ONCE, most_pages - pages)
-        batch = await _together(read, [(pages + index) * limit for index in range(size)])
+        batch = await together(read((pages + index) * limit) for index in range(size))
         yield batch
         last = batch[-1]
         pages += size
-
-
-async def _together(
-    read: Callable[[int], Coroutine[Any, Any, ExecutionPage]], offsets: list[int]
-) -> list[ExecutionPage]:
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(read(offset)) for offset in offsets]
-    except ExceptionGroup as troubles:
-        first = troubles.exceptions[0]
-        raise first from first.__cause__
-    return [task.result() for task in tasks]

@@ -79,11 +79,12 @@ _UNCLEAR = {303, 408}
 class Hooks:
     """What happens to a request, told to whoever asked for it.
 
-    `before_sending` is awaited when an attempt has its turn: time in the queue before that is
-    nobody's trouble. `on_trouble` is called with what another attempt is to mend.
+    `before_sending` is awaited when an attempt has its turn, at this request or at the exchange of
+    a licence key for it: time in the queue before that is nobody's trouble. `on_trouble` is called
+    with what another attempt is to mend.
     """
 
-    before_sending: Callable[[], Awaitable[None]] | None = None
+    before_sending: "Callable[[Request], Awaitable[None]] | None" = None
     on_trouble: Callable[[NuvoError], None] | None = None
 
 
@@ -96,7 +97,8 @@ class Request:
     """What to send: `path` and `query`, relative to the base URL and quoted, and a `body` of JSON.
 
     `repeatable` tells that sending it twice does no more than sending it once; `answer_is_secret`
-    that what comes back must not be shown.
+    that what comes back must not be shown; `in_doubt` that it was sent, and nothing has shown yet
+    that it was not acted on.
     """
 
     method: str
@@ -107,6 +109,7 @@ class Request:
     repeatable: bool = True
     answer_is_secret: bool = False
     hooks: Hooks = field(default=_NO_HOOKS, repr=False)
+    in_doubt: bool = False
 
 
 @define(eq=False)
@@ -155,11 +158,11 @@ def list_executions(query: str, hooks: Hooks = _NO_HOOKS) -> Request:
     return Request("GET", "execution/", query, hooks=hooks)
 
 
-def exchange_license_key(key: LicenseKey) -> Request:
+def exchange_license_key(key: LicenseKey, hooks: Hooks = _NO_HOOKS) -> Request:
     """Token: `POST auth/access-token`."""
     actor = {"identifier": key.identifier, "type": key.identifier_type.value}
     body = orjson.dumps({"license_key": key.license_key, "auth": actor})
-    return Request("POST", "auth/access-token", body=body, answer_is_secret=True)
+    return Request("POST", "auth/access-token", body=body, answer_is_secret=True, hooks=hooks)
 
 
 def revoke_token(token: AccessToken) -> Request:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar, cast
 
 import attrs
 
+from nuvo_async.arguments import path_segment
 from nuvo_async.dates import from_text
 from nuvo_async.executions import Execution, ExecutionPage
 from nuvo_async.models import (
@@ -82,7 +83,7 @@ def _execution(obj: Any, _: object = None) -> Execution:
     configuration = get("configuration")
     if (
         type(identifier) is not str
-        or not identifier.strip()
+        or not (identifier.isalnum() or path_segment("id", identifier))
         or type(pipeline) is not str
         or (configuration is not None and type(configuration) is not str)
     ):

@@ -30,10 +30,11 @@ from nuvo_async.executions import (
     WaitTimeoutError,
     failures_of,
 )
+from nuvo_async.groups import together
 from nuvo_async.journal import Journal
 from nuvo_async.lifetime import Lifetime
 from nuvo_async.poller import Poller
-from nuvo_async.protocol import Hooks
+from nuvo_async.protocol import Hooks, Request
 from nuvo_async.waiting import Wait, WaitOptions
 
 __all__ = ["PipelineBatch", "Put", "stream", "wait_for_all"]
@@ -94,33 +95,34 @@ async def wait_for_all(
     poller: Poller, waits: Sequence[Wait], put: Put[Execution] | None = None
 ) -> list[Execution]:
     """Return the executions, in the order given, once all have ended; `put` each as it ends."""
-    ended: dict[Wait, Execution] = {}
+    try:
+        return await _follow_all(poller, waits, put)
+    except WaitTimeoutError:
+        raise  # It has them in `pending`.
+    except BaseException as error:
+        _note_remote(error, [wait.execution_id for wait in waits if wait.ended is None])
+        raise
 
-    async def follow(wait: Wait) -> None:
-        ended[wait] = await poller.wait(wait)
+
+async def _follow_all(
+    poller: Poller, waits: Sequence[Wait], put: Put[Execution] | None = None
+) -> list[Execution]:
+    async def follow(wait: Wait) -> Execution:
+        execution = await poller.wait(wait)
         if put is not None:
-            await put(ended[wait])
+            await put(execution)
+        return execution
 
     try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(follow(wait)) for wait in waits]
-    except ExceptionGroup as troubles:
-        trouble = troubles.exceptions[0]
-    except asyncio.CancelledError as cancelled:
-        _note_remote(cancelled, [wait.execution_id for wait in waits if wait not in ended])
-        raise
-    else:
-        for task in tasks:
-            task.result()  # A callback may have raised a CancelledError of its own.
-        return [ended[wait] for wait in waits]
-    if isinstance(trouble, WaitTimeoutError):
+        return await together(map(follow, waits))
+    except WaitTimeoutError as timeout:
+        if not any(wait.timed_out is timeout for wait in waits):
+            raise  # It is a callback's own.
         raise WaitTimeoutError(
-            trouble.timeout,
-            pending={wait.execution_id: wait.last for wait in waits if wait not in ended},
-            finished=tuple(ended.values()),
-        ) from trouble.__cause__
-    _note_remote(trouble, [wait.execution_id for wait in waits if wait not in ended])
-    raise trouble
+            timeout.timeout,
+            pending={wait.execution_id: wait.last for wait in waits if wait.ended is None},
+            finished=[wait.ended for wait in waits if wait.ended is not None],
+        ) from timeout.__cause__
 
 
 def _note_remote(error: BaseException, ids: Sequence[str]) -> None:
@@ -146,7 +148,7 @@ class PipelineBatch:
     concurrency: int
     journal: Journal | None = None
     on_start: Callable[[str, list[Execution]], object] | None = None
-    _mistake: Exception | None = field(init=False, default=None)
+    _mistakes: list[Exception] = field(init=False, factory=list)
     _under_way: dict[int, list[str]] = field(init=False, factory=dict)
 
     def __attrs_post_init__(self) -> None:
@@ -160,8 +162,8 @@ class PipelineBatch:
                 await self._each(map(self._run, range(len(self.pipeline_ids))), put)
             else:
                 await self._run_with(self.journal, put)
-        except asyncio.CancelledError as cancelled:
-            _note_remote(cancelled, [one for ids in self._under_way.values() for one in ids])
+        except BaseException as error:
+            _note_remote(error, [one for ids in self._under_way.values() for one in ids])
             raise
 
     async def _run_with(self, journal: Journal, put: Put[PipelineRun]) -> None:
@@ -194,16 +196,7 @@ class PipelineBatch:
             for run in runs:
                 await put(await run)
 
-        try:
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(work()) for _ in range(self.concurrency)]
-        except ExceptionGroup as troubles:
-            trouble = troubles.exceptions[0]
-        else:
-            for task in tasks:
-                task.result()
-            return
-        raise trouble
+        await together(work() for _ in range(self.concurrency))
 
     async def _run(self, position: int) -> PipelineRun:
         pipeline_id = self.pipeline_ids[position]
@@ -212,46 +205,48 @@ class PipelineBatch:
         try:
             executions = await self._create(position)
             waits = [self.options.wait_for(one) for one in executions]
-            self._under_way[position] = [wait.execution_id for wait in waits]
             if self.on_start is not None:
                 await self._guarded(self.on_start)(pipeline_id, list(executions))
-            executions = await wait_for_all(self.poller, waits)
-            del self._under_way[position]
+            executions = await _follow_all(self.poller, waits)
         except (ClientClosedError, JournalError):
             raise
         except NuvoError as error:
-            if error is self._mistake:
+            if any(error is mistake for mistake in self._mistakes):
                 raise
             self._under_way.pop(position, None)
             seen = (wait.last or one for wait, one in zip(waits, executions, strict=True))
             return PipelineRun(pipeline_id, tuple(seen), error)
+        del self._under_way[position]
         if self.journal is not None:
             await self.journal.note_ended(position, executions)
         return PipelineRun(pipeline_id, tuple(executions), failures_of(executions))
 
     async def _create(self, position: int) -> Sequence[Execution]:
         pipeline_id, journal = self.pipeline_ids[position], self.journal
+        created: Sequence[Execution] | None
         if journal is None:
-            return await self.api.create(pipeline_id)
-        if (created := journal.entries[position].created) is not None:
-            return created
-        is_intended = False
+            created = await self.api.create(pipeline_id)
+        elif (created := journal.entries[position].created) is None:
+            created = await self._create_with(journal, position)
+        self._under_way[position] = [one.id for one in created]
+        if journal is not None and journal.entries[position].created is None:
+            await journal.note_created(position, created)
+        return created
 
-        async def intend() -> None:
-            nonlocal is_intended
-            await journal.intend(position)
-            is_intended = True
-
+    async def _create_with(self, journal: Journal, position: int) -> Sequence[Execution]:
+        intent = _Intent(journal, position)
         try:
-            executions = await self.api.create(pipeline_id, Hooks(before_sending=intend))
+            return await self.api.create(self.pipeline_ids[position], intent.hooks)
         except (CreateOutcomeUnknownError, JournalError):
             raise
         except NuvoError as refusal:
-            if is_intended:
-                await journal.note_refused(position, refusal)
+            intent.withdraw(refusal)
+            await journal.settle()
             raise
-        await journal.note_created(position, executions)
-        return executions
+        except asyncio.CancelledError as cancelled:
+            if not intent.is_in_doubt:
+                intent.withdraw(cancelled)
+            raise
 
     async def _look_for(
         self, position: int, sent_at: datetime, known: Collection[str]
@@ -269,7 +264,35 @@ class PipelineBatch:
                 if inspect.isawaitable(result):
                     await result
             except Exception as mistake:
-                self._mistake = mistake
+                self._mistakes.append(mistake)
                 raise
 
         return guarded
+
+
+@define(eq=False)
+class _Intent:
+    """A Create, as the journal is told of it: intended before each time that it is sent."""
+
+    journal: Journal
+    position: int
+    _request: Request | None = field(init=False, default=None)
+
+    @property
+    def hooks(self) -> Hooks:
+        return Hooks(before_sending=self._declare, on_trouble=self.withdraw)
+
+    async def _declare(self, request: Request) -> None:
+        if not request.repeatable:  # It is the Create, and no exchange of a licence key.
+            self._request = request
+            await self.journal.intend(self.position)
+
+    @property
+    def is_in_doubt(self) -> bool:
+        return self._request is not None and self._request.in_doubt
+
+    def withdraw(self, reason: BaseException) -> None:
+        """It has started nothing."""
+        if self._request is not None:
+            self._request = None
+            self.journal.refuse(self.position, reason)

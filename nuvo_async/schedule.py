@@ -18,8 +18,10 @@ class Watch:
 
     It is to be read by its id when it is `due`, and at the latest at `read_by`, whatever listings
     show; `scheduled` is its place in the schedule. `must_be_read` tells that only Read by ID can
-    say what became of it. `updated_at` is that of the newest state that was read, `listed_by` the
-    listing that has shown it, and `before` what that listing had reached when the watch began.
+    say what became of it, `asked_at` when the `reading` under way was sent, and `silent_from` since
+    when there has been no answer. `updated_at` is that of the newest state that was read,
+    `listed_by` the listing that has shown it, and `before` what that listing had reached when the
+    watch began.
     """
 
     execution_id: str
@@ -29,6 +31,7 @@ class Watch:
     scheduled: float | None = None
     must_be_read: bool = False
     reading: asyncio.Task[None] | None = None
+    asked_at: float = 0.0
     silent_from: float | None = None
     updated_at: datetime | None = None
     before: datetime | None = None

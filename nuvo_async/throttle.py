@@ -78,8 +78,22 @@ class Throttle:
             )
         if now + seconds > self._resume_at:
             self._resume_at = now + seconds
-            loop.call_at(self._resume_at, self._admit)
+            loop.call_at(self._resume_at, self._resume, self._resume_at)
             _log.info("the server asks for less: nothing is sent for %.2f s", seconds)
+
+    def _resume(self, planned: float) -> None:
+        # By the clock it may be a little too early: timers are as exact as the system's ticks.
+        if self._resume_at == planned:
+            self._resume_at = float("-inf")
+            self._admit()
+
+    async def sit_out(self) -> float:
+        """Wait for the end of a pause that began after entering; return when that was."""
+        loop = asyncio.get_running_loop()
+        # It may have been made longer meanwhile.
+        while (left := self._resume_at - loop.time()) > 0:  # noqa: ASYNC110
+            await asyncio.sleep(left)
+        return loop.time()
 
     def relax(self) -> None:
         """Let more through: the server has answered."""

@@ -13,7 +13,14 @@ from nuvo_async.errors import APIError, NotFoundError, NuvoError, TransportError
 from nuvo_async.executions import Execution, WaitOutageError, WaitTimeoutError
 from nuvo_async.polling import PollPolicy
 
-__all__ = ["Wait", "WaitOptions"]
+__all__ = ["Wait", "WaitOptions", "passes"]
+
+
+def passes(trouble: NuvoError) -> bool:
+    """Whether it says nothing of an execution, and may be over when it is asked for again."""
+    if isinstance(trouble, APIError):
+        return trouble.status in {408, 429} or trouble.status >= 500
+    return isinstance(trouble, TransportError)
 
 
 @frozen(kw_only=True)
@@ -39,7 +46,7 @@ class Wait:
     The engine tells what was read (`see`), what went wrong (`meet`) and how it ends; `outcome` is
     awaited by the caller's own task, which runs the callback, too. `known_at` is the `updated_at`
     of the state that the caller has: anything older is no news. `last` and `trouble` are the last
-    reading, and what was met since.
+    reading, and what was met since; `timed_out` is the error that the end of the time has raised.
     """
 
     execution_id: str
@@ -47,6 +54,7 @@ class Wait:
     known_at: datetime | None = None
     started: float = field(init=False, default=0.0)
     last: Execution | None = field(init=False, default=None)
+    timed_out: WaitTimeoutError | None = field(init=False, default=None)
     trouble: NuvoError | None = field(init=False, default=None)
     _unread_since: datetime | None = field(init=False, default=None)
     _deadline: float | None = field(init=False, default=None)
@@ -63,23 +71,31 @@ class Wait:
 
     # ── For the caller ────────────────────────────────────────────────────────────────────────
 
+    @property
+    def ended(self) -> Execution | None:
+        """The execution, if it is known to have ended."""
+        return self._outcome if isinstance(self._outcome, Execution) else None
+
     async def outcome(self) -> Execution:
         """Return the execution that ended, or raise what ends the wait."""
-        self._clock = asyncio.timeout_at(self._deadline)
-        try:
-            async with self._clock:
-                return await self._follow(self._clock)
-        except TimeoutError:
-            if not self._clock.expired():
-                raise  # It is the callback's own.
-            if isinstance(self._outcome, Execution) and not self._states:
-                return self._outcome  # It came at the very last moment.
-        except asyncio.CancelledError as cancelled:
-            cancelled.add_note(
-                f"execution {self.execution_id} was being waited for; it goes on remotely"
-            )
-            raise
-        raise self._end_of_time() from self.trouble
+        while True:
+            self._clock = asyncio.timeout_at(self._deadline)
+            try:
+                async with self._clock:
+                    return await self._follow(self._clock)
+            except TimeoutError:
+                if not self._clock.expired():
+                    raise  # It is the callback's own.
+                if self.ended is not None and not self._states:
+                    return self.ended  # It came at the very last moment.
+                if self._deadline is None:
+                    continue  # An answer ended the outage at the very last moment.
+            except asyncio.CancelledError as cancelled:
+                cancelled.add_note(
+                    f"execution {self.execution_id} was being waited for; it goes on remotely"
+                )
+                raise
+            raise self._end_of_time() from self.trouble
 
     async def _follow(self, clock: asyncio.Timeout) -> Execution:
         while True:
@@ -101,9 +117,12 @@ class Wait:
                 await result
 
     def _end_of_time(self) -> NuvoError:
-        if self.options.timeout is None and self._unread_since is not None:
-            return WaitOutageError(self.execution_id, last=self.last, since=self._unread_since)
-        return WaitTimeoutError(self.options.timeout or 0, pending={self.execution_id: self.last})
+        if self.options.timeout is None:
+            since = self._unread_since or datetime.now(UTC)
+            return WaitOutageError(self.execution_id, last=self.last, since=since)
+        pending = {self.execution_id: self.last}
+        self.timed_out = WaitTimeoutError(self.options.timeout, pending=pending)
+        return self.timed_out
 
     # ── For the engine ────────────────────────────────────────────────────────────────────────
 
@@ -126,20 +145,28 @@ class Wait:
 
     def end(self, error: BaseException) -> None:
         """Raise this instead of an outcome."""
-        # Several waits may end by one error, and each adds its own frames to what it raises.
-        own = copy.copy(error)
-        own.__cause__ = error.__cause__
-        self._outcome = own
+        self._outcome = error
+        if isinstance(error, NuvoError):
+            # Several waits may end by one error, and each adds its own frames to what it raises.
+            # What is not ours need not be fit to be copied.
+            self._outcome = copy.copy(error)
+            self._outcome.__cause__ = error.__cause__
         self._wake()
+
+    def takes_from_listing(self, execution: Execution, asked_at: float) -> bool:
+        """Whether the word of a listing, asked for then, that it has ended is enough."""
+        if self.options.with_logs or asked_at < self.started:
+            return False
+        # The very state that the caller has may be what a stale listing still shows.
+        moment = execution.updated_at
+        return self.known_at is None or moment is None or moment > self.known_at
 
     def bears(self, trouble: NuvoError, now: float) -> bool:
         """Whether the wait goes on after a reading has failed so."""
         if isinstance(trouble, NotFoundError):  # Of the execution, and not of the token's endpoint.
             in_grace = now - self.started < self.options.policy.not_found_grace
             return in_grace and trouble.path.startswith("execution/")
-        if isinstance(trouble, APIError):
-            return trouble.status in {408, 429} or trouble.status >= 500
-        return isinstance(trouble, TransportError)
+        return passes(trouble)
 
     def meet_silence(self, began: float) -> None:
         """An attempt was sent then: as long as there is no answer, nothing is read."""

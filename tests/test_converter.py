@@ -145,7 +145,9 @@ def test_durations_are_milliseconds(milliseconds):
         ),
         (["created_at"], 1735787045, "data.created_at: expected a string, got a number"),
         (["created_by", "name"], None, "data.created_by.name: expected a string, got null"),
-        (["id"], " ", "data.id: expected an id, got a blank string"),
+        (["id"], " ", "data.id: expected an id, got a string that can be none"),
+        (["id"], "..", "data.id: expected an id, got a string that can be none"),
+        (["id"], "a\nb", "data.id: expected an id, got a string that can be none"),
         (["configuration"], 5, "data.configuration: expected a string, got a number"),
     ],
 )

@@ -406,8 +406,10 @@ def no_answer() -> NuvoError:
     return TransportError("cut", method="GET", path="execution/e")
 
 
+unauthorized = api_error(AuthenticationError, 401)
+broken_down = api_error(ServerError, 500)
 PASSING = {
-    "500": api_error(ServerError, 500),
+    "500": broken_down,
     "no answer": no_answer,
 }
 
@@ -728,3 +730,217 @@ def test_who_joins_a_reading_that_hangs_bears_no_more_of_it():
         return ended
 
     assert 79.9 < run(main()) < 80.1
+
+
+# What a hostile reading has found.
+
+
+def test_a_reading_that_comes_after_the_end_of_all_waits_does_no_harm():
+    """Refused credentials end all waits; those that begin anew then are none of its business."""
+
+    class Refusing(Model):
+        refuses = True
+
+        async def read(self, execution_id: str, hooks: Hooks = NO_HOOKS) -> Execution:
+            if self.refuses and execution_id == "e0":
+                raise unauthorized()
+            if self.refuses and execution_id == "e1":
+                await asyncio.sleep(1)
+            return await super().read(execution_id, hooks)
+
+        async def read_all(self, query: str, hooks: Hooks = NO_HOOKS) -> ExecutionPage:
+            if self.refuses:
+                raise unauthorized()
+            return await super().read_all(query, hooks)
+
+    model = Refusing([0.0] * 10, [20.0] * 10)
+
+    async def follow(poller: Poller, n: int) -> Execution:
+        with suppress(AuthenticationError):
+            await poller.wait(Wait(f"e{n}", options()))
+        model.refuses = False
+        return await poller.wait(Wait(f"e{n}", options()))
+
+    async def main() -> list[Execution]:
+        poller = Poller(model, 100)
+        return await asyncio.gather(*(follow(poller, n) for n in range(10)))
+
+    assert all(one.succeeded for one in run(main()))
+
+
+class Strange(Exception):  # noqa: N818 - as a caller's tracing may raise it
+    def __init__(self, *, span: int) -> None:
+        super().__init__(f"span {span}")
+
+
+@pytest.mark.parametrize("count", [1, 20])
+def test_a_strange_error_ends_the_wait_that_it_concerns_and_no_other(count, caplog):
+    """Not even one that cannot be copied."""
+
+    class Traced(Model):
+        async def read(self, execution_id: str, hooks: Hooks = NO_HOOKS) -> Execution:
+            if execution_id == "e0":
+                raise Strange(span=3)
+            return await super().read(execution_id, hooks)
+
+    model = Traced([0.0] * count, [5.0] * count)
+
+    async def main() -> list[Any]:
+        poller = Poller(model, 100)
+        waits = (poller.wait(Wait(f"e{n}", options())) for n in range(count))
+        return await asyncio.gather(*waits, return_exceptions=True)
+
+    first, *others = run(main())
+    assert isinstance(first, Strange)
+    assert all(one.succeeded for one in others)
+    assert "reading execution e0 has failed" in caplog.text
+
+
+def test_what_a_listing_has_shown_is_no_outage():
+    """Two readings fail, with a minute and many states that were listed between them."""
+    failed: list[float] = []
+
+    class Failing(Model):
+        async def read(self, execution_id: str, hooks: Hooks = NO_HOOKS) -> Execution:
+            now = asyncio.get_running_loop().time()
+            if execution_id == "e0" and now > 50 and len(failed) < 2:
+                await self._travel("read", hooks)
+                failed.append(now)
+                raise broken_down()
+            return await super().read(execution_id, hooks)
+
+    async def main() -> None:
+        poller = Poller(Failing([0.0] * 10, [500.0] * 10), 100)
+        policy = PollPolicy(max_outage=60)
+        waits = (poller.wait(Wait(f"e{n}", options(policy))) for n in range(10))
+        assert all(one.succeeded for one in await asyncio.gather(*waits))
+
+    run(main())
+    assert len(failed) == 2
+
+
+def test_a_sweep_that_was_given_up_is_no_outage():
+    """The sixth wait makes it worth listing, and leaves again before the page has come."""
+
+    class SlowListing(Model):
+        async def read_all(self, query: str, hooks: Hooks = NO_HOOKS) -> ExecutionPage:
+            await self._travel("list", hooks)
+            await asyncio.sleep(2)
+            return await super().read_all(query)
+
+    async def main() -> None:
+        poller = Poller(SlowListing([0.0] * 6, [100.0] * 6), 100)
+        patient = PollPolicy(min_interval=20, max_outage=5, jitter=0)
+        waits = [
+            asyncio.ensure_future(poller.wait(Wait(f"e{n}", options(patient)))) for n in range(5)
+        ]
+        await asyncio.sleep(15)
+        sixth = asyncio.ensure_future(poller.wait(Wait("e5", options(PollPolicy(jitter=0)))))
+        await asyncio.sleep(0.6)
+        sixth.cancel()
+        assert all(one.succeeded for one in await asyncio.gather(*waits))
+
+    for seed in range(8):
+        random.seed(seed)
+        run(main())
+
+
+def test_an_answer_at_the_very_end_of_an_outage_lets_the_wait_go_on():
+    class LastMoment(Model):
+        async def read(self, execution_id: str, hooks: Hooks = NO_HOOKS) -> Execution:
+            loop = asyncio.get_running_loop()
+            answer = loop.create_future()
+            loop.call_at(loop.time() + 10, answer.set_result, None)  # Before any timer set now.
+            await self._travel("read", hooks)
+            await answer
+            return self._states[0][loop.time() > self.ends[0]]
+
+    async def main() -> Execution:
+        poller = Poller(LastMoment([0.0], [5.0], latency=0), 100)
+        return await poller.wait(Wait("e0", options(PollPolicy(max_outage=10))))
+
+    assert run(main()).succeeded
+
+
+@pytest.mark.parametrize("task", ["Engine._run", "Engine._read", "Engine._sweep"])
+def test_a_task_that_somebody_else_has_cancelled_leaves_no_wait_hanging(task):
+    """As those do who cancel each task that there is, but their own."""
+    model = Model([0.0] * 10, [5.0] * 10, latency=1.0)
+
+    async def main() -> list[Any]:
+        poller = Poller(model, 100)
+        waits = [asyncio.ensure_future(poller.wait(Wait(f"e{n}", options()))) for n in range(10)]
+        await asyncio.sleep(0.6)
+        for one in asyncio.all_tasks():
+            if task in repr(one.get_coro()):
+                one.cancel()
+        return await asyncio.gather(*waits, return_exceptions=True)
+
+    for outcome in run(main()):
+        if task == "Engine._run":
+            assert isinstance(outcome, RuntimeError)
+        else:
+            assert outcome.succeeded
+
+
+def test_each_is_read_by_id_while_pages_take_long():
+    """A sweep of many slow pages must not hold back what has to be read by its id."""
+    count = 300
+    read_at: dict[str, list[float]] = {f"e{n}": [] for n in range(count)}
+
+    class Slow(Model):
+        async def read(self, execution_id: str, hooks: Hooks = NO_HOOKS) -> Execution:
+            read_at[execution_id].append(asyncio.get_running_loop().time())
+            return await super().read(execution_id, hooks)
+
+        async def read_all(self, query: str, hooks: Hooks = NO_HOOKS) -> ExecutionPage:
+            await asyncio.sleep(4.5)
+            return await super().read_all(query, hooks)
+
+    wait_for_all_of(Slow([0.0] * count, [1500.0] * count, page_size=3))
+    for moments in read_at.values():
+        assert max(later - earlier for earlier, later in pairwise(moments)) <= 120
+
+
+def test_what_was_asked_before_a_wait_began_does_not_end_it():
+    """The reading under way saw the failure; meanwhile someone has fixed it."""
+
+    class Fixed(Model):
+        async def read(self, execution_id: str, hooks: Hooks = NO_HOOKS) -> Execution:
+            await self._travel("read", hooks)
+            asked = asyncio.get_running_loop().time()
+            await asyncio.sleep(3)
+            status = ExecutionStatus.FAILED if asked < 1 else ExecutionStatus.SUCCESSFUL
+            return evolve(self._states[0][0], status=status)
+
+    async def main() -> list[Execution]:
+        poller = Poller(Fixed([0.0], [1000.0]), 100)
+        first = asyncio.ensure_future(poller.wait(Wait("e0", options())))
+        await asyncio.sleep(2)
+        second = await poller.wait(Wait("e0", options()))
+        return [await first, second]
+
+    first, second = run(main())
+    assert first.failed
+    assert second.succeeded
+
+
+def test_a_listing_that_shows_what_the_caller_has_is_no_news():
+    """It is stale: the failure that it shows is the very one that was fixed since."""
+    model = model_of(20)
+    failed_at = datetime(2026, 1, 1, tzinfo=UTC)
+    old = [
+        Execution(
+            *(f"e{n}", "orders", ExecutionStatus.FAILED, TriggerType.MANUAL), updated_at=failed_at
+        )
+        for n in range(20)
+    ]
+    model.distort = lambda _, __: old
+
+    async def main() -> list[Execution]:
+        poller = Poller(model, 100)
+        await asyncio.sleep(1)
+        known = options(with_logs=False)
+        return await asyncio.gather(*(poller.wait(known.wait_for(one)) for one in old))
+
+    assert all(one.succeeded for one in run(main()))

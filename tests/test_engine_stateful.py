@@ -35,7 +35,7 @@ from nuvo_async import (
     WaitTimeoutError,
 )
 from nuvo_async.poller import Poller
-from nuvo_async.protocol import Hooks
+from nuvo_async.protocol import Hooks, Request
 from nuvo_async.testing.listing import parse_query
 from nuvo_async.throttle import Throttle
 from nuvo_async.waiting import WaitOptions
@@ -99,7 +99,7 @@ class World:
 
     async def travel(self, hooks: Hooks) -> None:
         if hooks.before_sending is not None:
-            await hooks.before_sending()
+            await hooks.before_sending(Request("GET", "execution/"))
         await asyncio.sleep(8 if self.trouble == "slow" else 0.02)
         if self.trouble == "no answer":
             raise TransportError("reset", method="GET", path="execution/", sent_at=EPOCH)

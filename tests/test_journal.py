@@ -5,9 +5,12 @@ import json
 import logging
 import os
 import random
+import resource
 import subprocess
 import sys
 import textwrap
+import threading
+import time
 from contextlib import aclosing
 from typing import Any
 
@@ -212,7 +215,7 @@ async def test_a_last_line_that_was_cut_off_is_dropped_with_a_warning(
         json.loads(line)
 
 
-@pytest.mark.parametrize("content", [b"", b'{"journal": "nuv'])
+@pytest.mark.parametrize("content", [b"", b"\n", b'{"journal": "nuv'])
 async def test_an_empty_journal_is_begun(nuvo_server, nuvo_client, path, content):
     path.write_bytes(content)
     await finished_journal(nuvo_server, nuvo_client, path)
@@ -402,3 +405,99 @@ async def test_a_batch_that_is_killed_at_any_instant_can_be_taken_up_again(
     assert len(runs) == count
     assert killed_at > 50
     assert len(unknown) < count
+
+
+class Disk:
+    """A disk that is slow, or full, at the n-th time that something has to be on it."""
+
+    def __init__(self, monkeypatch, *, at, is_full=False):
+        self._fsync, self._left, self._is_full = os.fsync, at, is_full
+        self._reached = threading.Event()
+        monkeypatch.setattr(os, "fsync", self)
+
+    def __call__(self, descriptor):
+        self._left -= 1
+        if self._left == 0:
+            self._reached.set()
+            if self._is_full:
+                raise OSError(28, "No space left on device")
+            time.sleep(0.3)
+        self._fsync(descriptor)
+
+    async def reached(self):
+        assert await asyncio.to_thread(self._reached.wait, 10)
+
+
+async def test_what_was_refused_is_known_to_be_so_in_the_pause_as_well(
+    nuvo_server, make_client, path
+):
+    """A run that is stopped while a rate limit holds it back is started again, not in doubt."""
+    nuvo_server.add_pipeline("orders")
+    nuvo_server.add_fault("create", faults.status(429, retry_after=30), times=99)
+    client = make_client()
+    running = asyncio.create_task(run_all(client, ["orders"] * 3, path))
+    await asyncio.sleep(0.3)
+    running.cancel()
+    await asyncio.wait([running])
+    nuvo_server.clear_faults()
+    runs = await listed(make_client().run_pipelines(["orders"] * 3, journal=path))
+    assert [run.succeeded for run in runs] == [True] * 3
+    assert len(nuvo_server.executions) == 3
+
+
+async def test_what_was_cut_short_before_it_was_sent_is_not_in_doubt(
+    nuvo_server, nuvo_client, path, monkeypatch
+):
+    nuvo_server.add_pipeline("orders")
+    disk = Disk(monkeypatch, at=3)  # The header and its folder come first.
+    running = asyncio.create_task(run_all(nuvo_client, ["orders"], path))
+    await disk.reached()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError) as caught:
+        await running
+    assert not hasattr(caught.value, "__notes__")
+    assert events(path) == [(0, "intent"), (0, "refused")]
+    assert calls(nuvo_server) == []
+
+
+async def test_a_token_that_is_exchanged_meanwhile_is_no_intent(
+    nuvo_server, make_client, license_key, path
+):
+    nuvo_server.add_pipeline("orders")
+    client = make_client(license_key)
+    await client.list_executions()
+    nuvo_server.expire_tokens()
+    await run_all(client, ["orders"], path)
+    assert events(path) == [
+        *((0, "intent"), (0, "refused"), (0, "intent")),
+        *((0, "created"), (0, "finished")),
+    ]
+
+
+@pytest.mark.parametrize("trouble", ["a full disk", "a cancellation"])
+async def test_what_was_created_is_named_where_that_cannot_be_written(
+    nuvo_server, nuvo_client, path, monkeypatch, trouble
+):
+    nuvo_server.add_pipeline("orders", duration=60)
+    disk = Disk(monkeypatch, at=4, is_full=trouble == "a full disk")
+    running = asyncio.create_task(run_all(nuvo_client, ["orders"], path))
+    await disk.reached()
+    if trouble == "a cancellation":
+        running.cancel()
+    with pytest.raises((JournalError, asyncio.CancelledError)) as caught:
+        await running
+    [execution] = nuvo_server.executions
+    assert any(execution["id"] in note for note in caught.value.__notes__)
+
+
+async def test_a_file_that_may_not_grow_is_an_error_of_the_journal(nuvo_server, nuvo_client, path):
+    nuvo_server.add_pipeline("orders")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (600, limits[1]))
+    try:
+        with pytest.raises(JournalError, match=r"cannot be written: .*File too large"):
+            await listed(nuvo_client.run_pipelines(["orders"] * 9, journal=path, concurrency=1))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    runs = await listed(nuvo_client.run_pipelines(["orders"] * 9, journal=path))
+    assert len(runs) == 9

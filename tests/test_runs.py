@@ -2,11 +2,14 @@
 
 import asyncio
 import gc
+import json
 import logging
 from contextlib import aclosing, suppress
+from datetime import datetime
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from nuvo_async import (
     ClientClosedError,
@@ -421,6 +424,7 @@ async def test_of_a_list_all_are_checked_first(nuvo_server, nuvo_client, ids, er
         ({"concurrency": 1.5}, TypeError),
         ({"journal": 5}, TypeError),
         ({"journal": ""}, ValueError),
+        ({"journal": "a\0b"}, ValueError),
     ],
 )
 async def test_bad_options_of_run_pipelines(nuvo_client, options, error):
@@ -468,3 +472,130 @@ async def test_every_fault_in_the_middle_of_many_waits(nuvo_server, make_client,
     ended = await client.wait_for_all(executions, raise_on_failure=False, timeout=60)
     assert [one.succeeded for one in ended] == [True] * 250 + [False] * 250
     assert len(nuvo_server.requests) < 5 * 500
+
+
+# What a hostile reading has found.
+
+
+async def test_a_failure_leaves_no_cancellation_behind_in_its_task(nuvo_server, nuvo_client):
+    """Up to Python 3.12, a task group would: the next timeout there is then no `TimeoutError`."""
+    nuvo_server.add_pipeline("orders", duration=60)
+    [execution] = await nuvo_client.create_execution("orders")
+
+    async def wait_in_vain():
+        with pytest.raises(WaitTimeoutError):
+            await nuvo_client.wait_for_all([execution], timeout=0.05)
+        with pytest.raises(WaitTimeoutError):
+            await listed(nuvo_client.as_completed([execution], timeout=0.05))
+        await asyncio.sleep(60)
+
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.3):
+            await wait_in_vain()
+
+
+async def test_a_cancellation_comes_out_whatever_else_fails_meanwhile(nuvo_server, nuvo_client):
+    nuvo_server.add_pipeline("orders", duration=60)
+    [execution] = await nuvo_client.create_execution("orders")
+
+    async def clean_up(_):
+        try:
+            await asyncio.sleep(60)
+        finally:
+            await asyncio.sleep(0.2)
+
+    nuvo_server.add_fault("read", faults.status(403), times=9, of="unknown")
+    waiting = asyncio.create_task(
+        nuvo_client.wait_for_all([execution, "unknown"], on_poll=clean_up)
+    )
+    await asyncio.sleep(0.1)  # It has failed, and waits for the callback to clean up.
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+
+class Mistake(BaseException):
+    """As pytest's own failures are, no `Exception`."""
+
+
+async def test_a_mistake_of_any_kind_comes_out_as_it_is(nuvo_server, nuvo_client):
+    nuvo_server.add_pipeline("orders")
+    [execution] = await nuvo_client.create_execution("orders")
+
+    def fail(_):
+        raise Mistake
+
+    with pytest.raises(Mistake):
+        await nuvo_client.wait_for_all([execution], on_poll=fail)
+    with pytest.raises(Mistake):
+        await listed(nuvo_client.run_pipelines(["orders"], on_poll=fail))
+
+
+async def test_mistakes_at_the_same_time_come_out_too(nuvo_server, nuvo_client):
+    nuvo_server.add_pipeline("failing", files=8, error="PARSING_FAILURE", duration=0.1)
+    runs = nuvo_client.run_pipelines(
+        ["failing"], with_logs=False, on_poll=lambda one: one.raise_for_failure()
+    )
+    with pytest.raises(ParsingFailureError):
+        await listed(runs)
+
+
+async def test_a_timeout_that_a_callback_raises_is_the_callbacks_own(nuvo_server, nuvo_client):
+    nuvo_server.add_pipeline("orders")
+    [execution] = await nuvo_client.create_execution("orders")
+    own = WaitTimeoutError(7, pending={"something else": None})
+
+    def give_up(_):
+        raise own
+
+    with pytest.raises(WaitTimeoutError) as caught:
+        await nuvo_client.wait_for_all([execution], on_poll=give_up)
+    assert caught.value is own
+    with pytest.raises(WaitTimeoutError) as caught:
+        await listed(nuvo_client.run_pipelines(["orders"], on_poll=give_up))
+    assert caught.value is own
+
+
+async def test_what_was_started_is_named_when_a_callback_ends_it_all(
+    nuvo_server, nuvo_client, caplog
+):
+    nuvo_server.add_pipeline("orders", duration=60)
+    caplog.set_level(logging.DEBUG, logger="nuvo_async")
+
+    def fail(*_):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError) as caught:
+        await listed(nuvo_client.run_pipelines(["orders"], on_start=fail))
+    [execution] = nuvo_server.executions
+    assert any(execution["id"] in note for note in caught.value.__notes__)
+    assert f"these executions go on remotely: {execution['id']}" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"id": ".."}, r"executions\[1\].id must be an id"),
+        ({"id": "a\nb"}, r"executions\[1\].id must not hold a control character"),
+        ({"id": 5}, r"executions\[1\].id must be a string"),
+        ({"updated_at": datetime(2026, 1, 1)}, "must be an aware datetime"),  # noqa: DTZ001
+    ],
+)
+async def test_an_execution_that_cannot_be_waited_for_harms_no_other_wait(
+    nuvo_client, executions, changes, message
+):
+    other = asyncio.create_task(nuvo_client.wait_for_completion(executions[0]))
+    await asyncio.sleep(0.05)
+    with pytest.raises((TypeError, ValueError), match=message):
+        await nuvo_client.wait_for_all([executions[1], evolve(executions[1], **changes)])
+    assert (await other).succeeded
+
+
+async def test_an_odd_id_in_an_answer_ends_nothing_else(nuvo_server, nuvo_client, executions):
+    odd = {"id": "..", "pipeline": "odd", "status": "PROCESSING", "trigger_type": "MANUAL"}
+    nuvo_server.add_fault("create", faults.body(json.dumps({"data": [odd]})), of="odd")
+    other = asyncio.create_task(nuvo_client.wait_for_completion(executions[0]))
+    [run] = await listed(nuvo_client.run_pipelines(["odd"]))
+    assert isinstance(run.error, CreateOutcomeUnknownError)
+    assert "data[0].id: expected an id" in str(run.error.__cause__)
+    assert (await other).succeeded

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import os
+import time
 from contextlib import suppress
 from typing import Any
 
@@ -121,3 +123,54 @@ def test_a_pause_that_ends_in_a_loop_that_is_closed_does_no_harm():
         Throttle(1).pause(60, entered=0)
 
     asyncio.run(main())
+
+
+class CoarseLoop(asyncio.SelectorEventLoop):
+    """As on Windows: timers strike up to a tick of the clock too early."""
+
+    TICK = 1 / 64
+
+    def __init__(self):
+        super().__init__()
+        self._clock_resolution = self.TICK
+
+    def time(self):
+        return super().time() // self.TICK * self.TICK
+
+
+def test_a_pause_ends_also_where_the_clock_is_coarse():
+    async def main():
+        for n in range(17):
+            throttle = Throttle(5)
+            entered = await throttle.enter()
+            throttle.pause(0.02 + n / 1000, entered=entered)
+            throttle.leave()
+            await asyncio.wait_for(throttle.enter(), 1)
+
+    with asyncio.Runner(loop_factory=CoarseLoop) as runner:
+        runner.run(main())
+
+
+async def test_what_was_held_up_by_its_journal_heeds_a_pause_that_began_meanwhile(
+    nuvo_server, nuvo_client, tmp_path, monkeypatch
+):
+    nuvo_server.add_pipeline("orders")
+    fsync = os.fsync
+
+    def slow_disk(descriptor):
+        time.sleep(0.3)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", slow_disk)
+    running = asyncio.create_task(
+        anext(nuvo_client.run_pipelines(["orders"], journal=tmp_path / "journal"))
+    )
+    await asyncio.sleep(0.45)  # The header is on disk, and the intent is being written.
+    nuvo_server.add_fault("list", faults.status(429, retry_after=1))
+    paused_at = asyncio.get_running_loop().time()
+    await nuvo_client.list_executions()
+    assert (await running).succeeded
+    [create] = [one for one in nuvo_server.requests if one.call == "create"]
+    position = nuvo_server.requests.index(create)
+    assert position == 1 or nuvo_server.requests[position - 1].call == "list"
+    assert asyncio.get_running_loop().time() - paused_at > 1
