@@ -103,10 +103,16 @@ class NuvoClient:
         """
         if environ is None:  # As a default, help() would show it, secrets and all.
             environ = os.environ
-        credentials = credentials_from_env(environ)
-        if "base_url" not in options and (base_url := environ.get("NUVO_BASE_URL")):
-            options["base_url"] = checked_base_url(base_url, "NUVO_BASE_URL")
-        return cls(credentials, **options)
+        try:
+            credentials = credentials_from_env(environ)
+            if "base_url" not in options and (base_url := environ.get("NUVO_BASE_URL")):
+                options["base_url"] = checked_base_url(base_url, "NUVO_BASE_URL")
+            return cls(credentials, **options)
+        except ConfigurationError as error:
+            problem = error.with_traceback(None)
+        # Some tools show the variables of a traceback's frames, and here they are secrets.
+        del environ, options
+        raise problem
 
     async def __aenter__(self) -> Self:
         self._lifetime.check()
@@ -452,6 +458,11 @@ def _checked_session(session: aiohttp.ClientSession | None) -> aiohttp.ClientSes
     if session.auth is not None:
         raise ConfigurationError(
             "session must have no auth of its own: the client sets Authorization"
+        )
+    if own := session.headers.keys() & {"Authorization", "access_token"}:
+        raise ConfigurationError(
+            f"session must have no default header {' or '.join(sorted(own))}: it would be sent with"
+            " calls that must not have it"
         )
     return session
 

@@ -7,7 +7,6 @@ type than documented is an `InvalidResponseError` that names its place.
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from nuvo_async.errors import InvalidResponseError
 from nuvo_async.executions import Execution
 
 if TYPE_CHECKING:
@@ -37,10 +36,9 @@ def structure(obj: object, shape: type[T], where: str = "") -> T:
         return _converter().structure(obj, shape)
     except Exception:  # noqa: BLE001, S110 - whatever it was, the second reading tells it better
         pass
-    from nuvo_async.hooks import find_problem  # noqa: PLC0415 - see below
+    from nuvo_async.hooks import structure_in_detail  # noqa: PLC0415 - see below
 
-    problem, place = find_problem(_converter(detailed=True), obj, shape, where)
-    raise InvalidResponseError(problem, where=place)
+    return structure_in_detail(_converter(detailed=True), obj, shape, where)
 
 
 @cache

@@ -174,8 +174,11 @@ class Engine:
             self._next_tick = now
         if now >= self._next_tick:
             self._begin_tick(now)
-        if self._sweeping is not None and self._ways.is_trusted and not self._is_late(now):
-            return min(self._next_tick, self._late_at)
+        if self._sweeping is not None and self._ways.is_trusted:
+            if now >= self._late_at:
+                self._read_overdue(now)
+            # Where no more may be begun, the end of a reading makes another turn.
+            return min(self._next_tick, self._late_at) if self._credit else self._next_tick
         self._read_due()
         first = self._schedule.first()
         if first is None or not self._credit:
@@ -194,8 +197,7 @@ class Engine:
             return
         if self._sweeping is None:
             self._page_at = now
-            most_eager = min(policy.max_interval for policy in self._waits)
-            self._late_at = now + min(_LATE, most_eager / 2)
+            self._late_at = self._next_late_at(now)
             sweeping = self._tasks.create_task(self._sweep(listing))
             # Where tasks are eager, it may be over already.
             self._sweeping = None if sweeping.done() else sweeping
@@ -203,9 +205,8 @@ class Engine:
             self._ways.suspend(listing, "its answer is late")
             self._news.set()
 
-    def _is_late(self, now: float) -> bool:
-        """Whether the sweep under way takes too long to leave everything to it."""
-        return self._sweeping is not None and now >= self._late_at
+    def _next_late_at(self, now: float) -> float:
+        return now + min(_LATE, *(policy.max_interval / 2 for policy in self._waits))
 
     # ── By listing ────────────────────────────────────────────────────────────────────────────
 
@@ -357,9 +358,8 @@ class Engine:
 
     def _read_due(self) -> None:
         now = _now()
-        # What has come up since the last sweep, the next one may show, unless it takes too long.
-        is_left = self._ways.is_trusted and not self._is_late(now)
-        due = self._looked_for if is_left else now
+        # What has come up since the last sweep, the next one may show.
+        due = self._looked_for if self._ways.is_trusted else now
         while self._credit and (watch := self._schedule.first()):
             if watch.due > due and watch.read_by > now:
                 return
@@ -368,6 +368,20 @@ class Engine:
                 self._put(watch, watch.read_by)
             else:
                 self._begin_reading(watch)
+
+    def _read_overdue(self, now: float) -> None:
+        """While a sweep takes long, read what has to be read now, whatever it will show."""
+        others = []
+        while self._credit and (watch := self._schedule.first()) and watch.due <= now:
+            self._schedule.pop()
+            if watch.read_by <= now:
+                self._begin_reading(watch)
+            else:
+                others.append(watch)
+        for watch in others:
+            self._put(watch, watch.due)
+        if self._credit:
+            self._late_at = self._next_late_at(now)
 
     def _begin_reading(self, watch: Watch) -> None:
         self._credit -= 1

@@ -6,7 +6,7 @@ Each hook refuses what is not of its type, where cattrs by itself would coerce: 
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import attrs
 from cattrs import BaseValidationError, Converter, transform_error
@@ -14,6 +14,7 @@ from cattrs.cols import homogenous_tuple_structure_factory, is_sequence
 from cattrs.gen import make_dict_structure_fn, override
 
 from nuvo_async import arguments, dates
+from nuvo_async.errors import InvalidResponseError
 from nuvo_async.executions import Execution
 from nuvo_async.models import (
     ActorType,
@@ -25,7 +26,10 @@ from nuvo_async.models import (
 )
 from nuvo_async.quick_hooks import QUICK_HOOKS
 
-__all__ = ["find_problem", "make_converter"]
+__all__ = ["make_converter", "structure_in_detail"]
+
+T = TypeVar("T")
+
 
 _JSON_NAMES = {
     type(None): "null",
@@ -39,17 +43,16 @@ _JSON_NAMES = {
 _MILLISECOND = timedelta(milliseconds=1)
 
 
-def find_problem(converter: Converter, obj: object, shape: type, where: str) -> tuple[str, str]:
-    """Structure once more, by a detailed converter, to tell the first problem and its place."""
-    problems = [f"expected another shape than it had at first @ {where}"]
+def structure_in_detail(converter: Converter, obj: object, shape: type[T], where: str) -> T:
+    """Structure by a detailed converter; `InvalidResponseError` with the first problem's place."""
     try:
-        converter.structure(obj, shape)
+        return converter.structure(obj, shape)
     except BaseValidationError as error:
         problems = transform_error(error, where, _describe)
     except TypeError as error:
         problems = [f"{error} @ {where}"]
     problem, _, place = problems[0].rpartition(" @ ")
-    return problem, place.removeprefix(".")
+    raise InvalidResponseError(problem, where=place.removeprefix("."))
 
 
 def _describe(error: BaseException, _: type | None) -> str:
@@ -106,8 +109,8 @@ def _duration(obj: object, _: object) -> timedelta:
 
 
 def _milliseconds(duration: timedelta) -> int | float:
-    milliseconds = duration / _MILLISECOND
-    return int(milliseconds) if milliseconds.is_integer() else milliseconds
+    whole, rest = divmod(duration, _MILLISECOND)
+    return duration / _MILLISECOND if rest else whole
 
 
 def _checked(kind: type, what: str, hook: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:

@@ -102,7 +102,9 @@ class RunData:
     @property
     def error_ratio(self) -> float:
         """The share of cells with an error, from 0 to 1; 0 where there are no cells."""
-        return self.total_error_cells / self.total_cells if self.total_cells else 0.0
+        if self.total_cells <= 0:
+            return 0.0
+        return min(max(self.total_error_cells, 0), self.total_cells) / self.total_cells
 
 
 @frozen(weakref_slot=False)

@@ -10,7 +10,6 @@ from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-import attrs
 import orjson
 from attrs import define, field, frozen
 
@@ -30,7 +29,7 @@ from nuvo_async.errors import (
     ServerError,
 )
 from nuvo_async.executions import Execution, ExecutionPage
-from nuvo_async.redaction import Redactor
+from nuvo_async.redaction import BLANK, Redactor, printable
 
 __all__ = [
     "Answer",
@@ -135,7 +134,7 @@ class Answer:
     def header(self, name: str, length: int = 200) -> str:
         """A header's value, fit to be shown; empty if there is none."""
         value = self.headers.get(name, "").encode("utf-8", errors="replace").decode()
-        return self.redactor.excerpt(value, length)
+        return self.redactor.excerpt(printable(value), length)
 
 
 # ── What to send ──────────────────────────────────────────────────────────────────────────────
@@ -196,7 +195,9 @@ def parse_created(answer: Answer, pipeline_id: str) -> list[Execution]:
     for index, execution in enumerate(entries):
         if execution.pipeline != pipeline_id:
             raise _not_asked_for(answer, f"data[{index}].pipeline", pipeline_id)
-    return [_redacted(answer, execution) for execution in entries]
+        if BLANK in execution.id:
+            raise _invalid(answer, "expected an id, got a secret", f"data[{index}].id")
+    return list(entries)
 
 
 def parse_execution(answer: Answer, execution_id: str) -> Execution:
@@ -207,15 +208,12 @@ def parse_execution(answer: Answer, execution_id: str) -> Execution:
     execution = _structure(answer, Execution, json[where] if where else json, where)
     if execution.id != execution_id:
         raise _not_asked_for(answer, f"{where}.id".removeprefix("."), execution_id)
-    return _redacted(answer, execution)
+    return execution
 
 
 def parse_page(answer: Answer) -> ExecutionPage:
     """Read all: `{"data": [execution], "pagination": {...}}`."""
-    page = _structure(answer, ExecutionPage, _object(answer), "")
-    if all(one.error is None for one in page.data):
-        return page
-    return attrs.evolve(page, data=tuple([_redacted(answer, one) for one in page.data]))
+    return _structure(answer, ExecutionPage, _object(answer), "")
 
 
 def parse_token(answer: Answer) -> AccessToken:
@@ -308,8 +306,12 @@ def _json(answer: Answer) -> object:
         raise refusal
     if not answer.complete:
         raise _invalid(answer, f"the body is over the limit; {len(answer.body)} bytes were read")
+    body: bytes | str = answer.body
+    if not answer.request.answer_is_secret and answer.redactor.may_be_in(answer.body):
+        # Models end in messages, logs and journals; so none of them gets to hold a secret.
+        body = answer.redactor.blank(answer.body.decode("utf-8", errors="surrogateescape"))
     try:
-        return orjson.loads(answer.body)
+        return orjson.loads(body)
     except orjson.JSONDecodeError as error:
         problem = f"expected JSON: {error.msg} (line {error.lineno}, column {error.colno})"
     raise _invalid(answer, problem)
@@ -325,16 +327,6 @@ def _structure(answer: Answer, shape: type[T], json: object, where: str) -> T:
 
 def _not_asked_for(answer: Answer, where: str, asked: str) -> InvalidResponseError:
     return _invalid(answer, f"expected the one that was asked for, {asked!r}", where)
-
-
-def _redacted(answer: Answer, execution: Execution) -> Execution:
-    # The one free text in an execution; it ends in the messages of exceptions.
-    if execution.error is None:
-        return execution
-    message = answer.redactor.blank(execution.error.message)
-    if message == execution.error.message:
-        return execution
-    return attrs.evolve(execution, error=attrs.evolve(execution.error, message=message))
 
 
 def _invalid(answer: Answer, problem: str, where: str = "") -> InvalidResponseError:
@@ -353,7 +345,7 @@ def _message(answer: Answer) -> str:
         text = "; ".join(_message_texts(orjson.loads(answer.body)))
     except orjson.JSONDecodeError:
         text = answer.excerpt(_MAX_MESSAGE)
-    return " ".join(answer.redactor.excerpt(text, _MAX_MESSAGE).split())
+    return answer.redactor.excerpt(" ".join(printable(text).split()), _MAX_MESSAGE)
 
 
 def _message_texts(json: object, depth: int = 0) -> Iterator[str]:

@@ -2,16 +2,31 @@
 
 import re
 
-__all__ = ["Redactor"]
+__all__ = ["BLANK", "Redactor", "printable"]
 
 BLANK = "[secret]"
 # Anything shorter is a word that texts may hold by chance, and no secret worth the name.
 _SHORTEST = 6
 # A client that lives for months renews its token often, and forgets the oldest.
 _MOST_SECRETS = 8
-_HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"}
+_HTML = {
+    "&": "&amp;",
+    "<": "&lt;",
+    ">": "&gt;",
+    '"': "&quot;",
+    "'": "&apos;",
+    "+": "&plus;",
+    "/": "&sol;",
+    "=": "&equals;",
+}
 _BACKSLASHES = re.compile(r"\\+")
+_PLAIN = re.compile(r"[A-Za-z0-9]+")
 _LONGEST_FORM = len("&#x0000001f600;") + 1
+
+
+def printable(text: str) -> str:
+    """Replace what would steer a terminal."""
+    return "".join(one if one.isprintable() else " " for one in text)
 
 
 class Redactor:
@@ -20,6 +35,7 @@ class Redactor:
     def __init__(self) -> None:
         self._secrets: list[str] = []
         self._pattern = re.compile(r"(?!)")
+        self._marks: list[bytes] = []
 
     def add(self, secret: str) -> None:
         """Blank this secret from now on, also where it is escaped for JSON, HTML or a URL."""
@@ -29,10 +45,14 @@ class Redactor:
         if len(self._secrets) > _MOST_SECRETS:
             del self._secrets[1]  # The first is what the client was made with, and stays.
         longest_first = sorted(self._secrets, key=len, reverse=True)
-        self._pattern = re.compile(
-            "|".join("".join(map(_forms, _BACKSLASHES.sub(r"\\", one))) for one in longest_first),
-            re.IGNORECASE,
-        )
+        self._pattern = re.compile("|".join(map(_pattern_of, longest_first)), re.IGNORECASE)
+        self._marks = [
+            max(_PLAIN.findall(one), key=len, default="").encode() for one in self._secrets
+        ]
+
+    def may_be_in(self, body: bytes) -> bool:
+        """Whether a secret may be in there: quick to say, as no escape changes what is plain."""
+        return any(mark in body for mark in self._marks)
 
     def blank(self, text: str) -> str:
         """Replace each secret in the text."""
@@ -58,14 +78,20 @@ class Redactor:
         return f"{blanked[: length - 1]}…"
 
 
+def _pattern_of(secret: str) -> str:
+    # What pads base64 is left out at times.
+    bare = _BACKSLASHES.sub(r"\\", secret).rstrip("=")
+    return f"{''.join(map(_forms, bare))}(?:{_forms('=')}){{0,2}}"
+
+
 def _forms(character: str) -> str:
     """The pattern of a character as it is, or escaped for JSON, HTML or a URL."""
     if _is_plain(character):
         return character
     if character == "\\":  # A run of them is one here, and is taken whole: escapes double them.
-        return r"(?>\\{1,64}|%5c|&\#0{,6}92;|&\#x0{,6}5c;)"
+        return r"(?>\\{1,64}|%(?:25){0,3}5c|&\#0{,6}92;|&\#x0{,6}5c;)"
     code = f"{ord(character):04x}"
-    percent = "".join(f"%{byte:02x}" for byte in character.encode())
+    percent = "".join(f"%(?:25){{0,3}}{byte:02x}" for byte in character.encode())
     forms = {
         re.escape(character),
         rf"\\{{1,4}}{re.escape(character)}",

@@ -40,6 +40,8 @@ class RetryPolicy:
 
     def delays(self) -> Iterator[float]:
         """Yield the delay before each retry of one call, where the server named none."""
-        longest = backoff.expo(factor=self.base_delay, max_value=self.max_delay)
+        # Without a base there is nothing to double: at its maximum, the generator stops to count.
+        most = self.max_delay if self.base_delay else 0
+        longest = backoff.expo(factor=self.base_delay, max_value=most)
         next(longest)  # backoff's generators yield nothing first, to be sent to.
         yield from map(backoff.full_jitter, longest)

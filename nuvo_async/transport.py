@@ -183,10 +183,15 @@ class Transport:
     async def _read(self, response: aiohttp.ClientResponse) -> tuple[bytes, bool]:
         chunks = []
         room = self._max_body_size
-        while room >= 0 and not response.content.at_eof():
-            chunk = await response.content.readany()
-            chunks.append(chunk[:room])
-            room -= len(chunk)
+        try:
+            while room >= 0 and not response.content.at_eof():
+                chunk = await response.content.readany()
+                chunks.append(chunk[:room])
+                room -= len(chunk)
+        except (aiohttp.ClientError, OSError):
+            if response.status < 300:
+                raise
+            room = -1  # What came of it is but a comment on the status, which tells enough.
         if room < 0:
             response.close()
         return b"".join(chunks), room >= 0

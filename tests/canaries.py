@@ -90,7 +90,9 @@ def watched() -> Iterator[Watch]:
         patch.object(NuvoServer, "__init__", make_server),
         patch.object(Redactor, "add", keep),
     ):
-        yield watch
-    for name, level in levels.items():
-        logging.getLogger(name).removeHandler(handler)
-        logging.getLogger(name).setLevel(level)
+        try:
+            yield watch
+        finally:
+            for name, level in levels.items():
+                logging.getLogger(name).removeHandler(handler)
+                logging.getLogger(name).setLevel(level)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import traceback
 
 import pytest
 
@@ -14,6 +15,7 @@ from nuvo_async import (
     LicenseKey,
     NuvoClient,
     PermissionDeniedError,
+    RetryPolicy,
     ServerError,
     TransportError,
 )
@@ -283,3 +285,49 @@ def test_from_env_names_the_variables(environ, names):
     for name in names:
         assert name in str(caught.value)
     assert "k3y" not in str(caught.value)
+
+
+async def test_a_failure_that_is_over_is_told_to_nobody(nuvo_server, make_client, license_key):
+    """Those who wait for an exchange that goes well get its token, whatever was before."""
+    client = make_client(license_key, retry=RetryPolicy(max_attempts=1))
+    nuvo_server.add_fault("token", faults.status(500))
+    with pytest.raises(ServerError):
+        await client.list_executions()
+    nuvo_server.add_fault("token", faults.delay(0.1))
+    await asyncio.gather(*(client.list_executions() for _ in range(3)))
+    assert calls(nuvo_server).count("token") == 2
+
+
+async def test_a_token_that_came_while_another_was_revoked_is_kept(
+    nuvo_server, make_client, license_key
+):
+    client = make_client(license_key)
+    await client.list_executions()
+    nuvo_server.add_fault("revoke", faults.delay(0.2))
+    revoking = asyncio.create_task(client.revoke_token())
+    await asyncio.sleep(0.05)
+    nuvo_server.add_fault("list", faults.status(401))  # It is renewed while that is under way.
+    await client.list_executions()
+    await revoking
+    before = calls(nuvo_server).count("token")
+    await client.list_executions()
+    assert calls(nuvo_server).count("token") == before
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"NUVO_ACCESS_TOKEN": "canary with blanks"},
+        {"NUVO_ACCESS_TOKEN": "canary", "NUVO_BASE_URL": "http://elsewhere.example/"},
+        {"NUVO_LICENSE_KEY": "canary", "NUVO_IDENTIFIER": "a", "NUVO_IDENTIFIER_TYPE": "X"},
+        {"NUVO_LICENSE_KEY": "canary"},
+    ],
+)
+def test_the_variables_of_a_traceback_hold_no_environment(environ):
+    """Some tools show them."""
+    with pytest.raises(ConfigurationError) as caught:
+        NuvoClient.from_env(environ)
+    frames = traceback.TracebackException.from_exception(caught.value, capture_locals=True).stack
+    shown = [str(frame.locals) for frame in frames if "/tests/" not in frame.filename]
+    assert shown
+    assert "canary" not in "".join(shown)

@@ -146,7 +146,9 @@ async def test_waiting_for_a_callers_connection_is_no_timeout(nuvo_server):
     assert len(nuvo_server.requests) == 4
 
 
-async def test_no_cookie_is_kept(nuvo_server, nuvo_client):
+async def test_no_cookie_is_kept(nuvo_server, make_client):
+    # By name: even a jar that keeps cookies keeps none of an address.
+    nuvo_client = make_client(base_url=nuvo_server.base_url.replace("127.0.0.1", "localhost"))
     page = '{"data": [], "pagination": {"total": 0, "offset": 0, "limit": 1}}'
     nuvo_server.add_fault("list", faults.body(page, headers={"Set-Cookie": "a=b"}))
     await nuvo_client.list_executions()
@@ -278,3 +280,12 @@ async def test_a_user_timeout_around_a_call_is_the_users(nuvo_server, nuvo_clien
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.1):
             await nuvo_client.list_executions()
+
+
+@pytest.mark.parametrize("header", ["Authorization", "authorization", "access_token"])
+async def test_a_session_with_credentials_of_its_own_is_refused(header):
+    """They would go with the exchange of a licence key, too."""
+    async with aiohttp.ClientSession(headers={header: "Basic c2VjcmV0"}) as session:
+        with pytest.raises(ConfigurationError, match="must have no default header") as caught:
+            NuvoClient("t0ken", session=session)
+    assert "c2VjcmV0" not in str(caught.value)

@@ -1,6 +1,7 @@
 """JSON ⇄ models: nothing is coerced, invented or lost."""
 
 import copy
+from collections import OrderedDict
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -225,3 +226,21 @@ def test_the_quick_way_and_the_one_that_explains_agree(name, value):
         assert caught.value.where.startswith(name)
     else:
         assert structure_execution(json) == expected
+
+
+def test_mappings_and_strings_of_other_kinds_will_do():
+    """As a driver of a database gives them."""
+
+    class Text(str):
+        __slots__ = ()
+
+    stored = OrderedDict(payload(id=Text("65f0")))
+    assert structure_execution(stored) == structure_execution(payload())
+
+
+@pytest.mark.parametrize("milliseconds", [2**53 + 1, 86_399_999_999_999])
+def test_long_durations_keep_each_millisecond(milliseconds):
+    json = payload()
+    json["logs"][0]["duration"] = milliseconds
+    execution = structure_execution(json)
+    assert unstructure(execution)["logs"][0]["duration"] == milliseconds

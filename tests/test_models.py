@@ -136,3 +136,10 @@ def test_a_failure_without_a_reason_is_the_base_failure():
 def test_a_run_has_its_fields_in_the_order_of_the_contract():
     names = [attribute.name for attribute in attrs.fields(ExecutionRun)]
     assert names == ["status", "data", "duration", "started_on", "type"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "erroneous", "ratio"), [(10, 50, 1.0), (10, -5, 0.0), (-1, 1, 0.0), (1, 10**400, 1.0)]
+)
+def test_the_error_ratio_is_a_share_whatever_the_figures(cells, erroneous, ratio):
+    assert RunData(1, cells, erroneous, 1).error_ratio == ratio

@@ -83,3 +83,9 @@ def test_polls_grow_with_the_time_waited_within_bounds(waited, jitter):
     policy = PollPolicy(min_interval=0.5, growth=0.2, max_interval=30, jitter=jitter)
     nominal = min(max(0.2 * waited, 0.5), 30)
     assert nominal * (1 - jitter) <= policy.delay(waited) <= nominal * (1 + jitter)
+
+
+def test_there_are_delays_for_any_number_of_retries():
+    for base_delay in (0, 0.0, 0.5):
+        delays = RetryPolicy(base_delay=base_delay, max_delay=1).delays()
+        assert 0 <= max(next(delays) for _ in range(3000)) <= 1

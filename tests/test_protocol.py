@@ -307,3 +307,38 @@ def test_a_secret_in_the_message_of_a_failed_execution_is_blanked():
     ):
         assert execution.error is not None
         assert execution.error.message == "key [secret] is no key"
+
+
+def test_no_text_of_the_server_steers_a_terminal():
+    error = protocol.error_of(
+        answer(
+            {"message": "\x1b]0;pwned\x07\x1b[2J\u202e no"},
+            status=503,
+            headers={"X-Request-ID": "a\x01b"},
+        )
+    )
+    assert str(error).isprintable()
+
+
+@pytest.mark.parametrize("field", ["status", "trigger_type", "configuration", "error", "actor"])
+def test_a_secret_in_any_field_of_an_execution_is_blanked(field):
+    """What a model holds ends in messages, logs and journals."""
+    secret = "a-canary/t0ken"
+    changes = {
+        "error": {"error": {"message": "no", "type": secret}},
+        "actor": {"created_by": {**payload()["created_by"], "name": f"me {secret}"}},
+    }
+    body = payload(**changes.get(field, {field: secret}))
+    got = answer({"data": body})
+    got.redactor.add(secret)
+    execution = protocol.parse_execution(got, "65f0")
+    assert secret not in repr(execution)
+    assert "[secret]" in repr(execution)
+
+
+def test_a_secret_is_no_id():
+    body = {"id": "a-canary-t0ken", "pipeline": "orders", "status": "PROCESSING"}
+    got = answer({"data": [{**body, "trigger_type": "MANUAL"}]})
+    got.redactor.add("a-canary-t0ken")
+    with pytest.raises(InvalidResponseError, match=r"data\[0\].id: expected an id, got a secret"):
+        protocol.parse_created(got, "orders")

@@ -32,6 +32,8 @@ FORMS = {
     "JSON by numbers": escaped("\\\\u{:04x}"),
     "URL": quote(SECRET, safe=""),
     "path of a URL": quote(SECRET),
+    "URL in a URL": quote(quote(SECRET, safe=""), safe=""),
+    "HTML by names": html.escape(SECRET).replace("&#x27;", "&apos;").replace("+", "&plus;"),
     "URL in lower case": quote(SECRET, safe="").lower(),
     "lower case": SECRET.lower(),
 }
@@ -100,3 +102,7 @@ def test_a_client_that_lives_long_knows_its_key_and_its_latest_tokens():
 def test_backslashes_in_a_secret_are_no_trap(secret):
     shown = json.dumps({"key": secret, "run": "\\" * 5000})
     assert "can" not in redactor(secret).blank(f"{secret} {shown} {json.dumps(shown)}")
+
+
+def test_a_secret_is_blanked_without_what_pads_its_base64():
+    assert redactor("Y2FuYXJ5IGNhbmFyeQ==").blank("key Y2FuYXJ5IGNhbmFyeQ!") == "key [secret]!"

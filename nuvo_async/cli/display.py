@@ -24,6 +24,7 @@ from nuvo_async.converter import unstructure
 from nuvo_async.errors import NotFoundError, NuvoError
 from nuvo_async.executions import Execution, ExecutionsFailed, PipelineRun, WaitTimeoutError
 from nuvo_async.models import ExecutionStatus
+from nuvo_async.redaction import printable
 
 __all__ = ["Display", "clean", "outcome", "seconds", "status"]
 
@@ -39,7 +40,7 @@ _STYLES = {
 
 def clean(text: object) -> str:
     """Take out what would steer a terminal: the texts come from a server."""
-    return "".join(one if one.isprintable() else " " for one in str(text))
+    return printable(str(text))
 
 
 def status(execution: Execution) -> Text:

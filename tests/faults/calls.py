@@ -105,6 +105,7 @@ async def outcome(
             try:
                 await way.use(client, known)
             except CreateOutcomeUnknownError as error:
+                assert [one.call for one in server.requests[sent:]].count("create") == 1
                 assert [one.id for one in error.candidates] == [
                     one["id"] for one in server.executions[before:]
                 ]

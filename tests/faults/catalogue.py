@@ -66,6 +66,24 @@ def _changed(change: Callable[[str], str | bytes], content_type: str = "applicat
     return fault
 
 
+def _unreadable(code: int, *, encoding: str | None = None) -> Fault:
+    """Refuse, with a body that is cut, or encoded in another way than it says."""
+
+    async def fault(request: web.Request, _act: Act) -> web.StreamResponse:
+        answer = web.StreamResponse(status=code, headers={"Connection": "close"})
+        answer.content_length = 100
+        if encoding is not None:
+            answer.headers["Content-Encoding"] = encoding
+        await answer.prepare(request)
+        await answer.write(b"no" * (10 if encoding is None else 50))
+        if encoding is None and request.transport is not None:
+            await asyncio.sleep(0.01)
+            request.transport.abort()
+        return answer
+
+    return fault
+
+
 def _in_a_second() -> str:
     return format_datetime(datetime.now(UTC), usegmt=True)
 
@@ -92,12 +110,15 @@ FAULTS: dict[str, Callable[[], Fault] | None] = {
     "400": lambda: faults.status(400),
     "401": lambda: faults.status(401),
     "403": lambda: faults.status(403),
+    "403, cut": lambda: _unreadable(403),
+    "403, no gzip": lambda: _unreadable(403, encoding="gzip"),
     "404": lambda: faults.status(404),
     "408": lambda: faults.status(408),
     "409": lambda: faults.status(409),
     "413": lambda: faults.status(413),
     "422": lambda: faults.status(422),
     "429": lambda: faults.status(429),
+    "429, cut": lambda: _unreadable(429),
     "429, in seconds": lambda: faults.status(429, retry_after="0.02"),
     "429, by a date": lambda: faults.status(429, retry_after=_in_a_second()),
     "429, in a year": lambda: faults.status(429, retry_after=31_536_000),
@@ -106,6 +127,7 @@ FAULTS: dict[str, Callable[[], Fault] | None] = {
     "501": lambda: faults.status(501),
     "502, HTML, acted": faults.html_page,
     "503": lambda: faults.status(503),
+    "503, cut": lambda: _unreadable(503),
     "503, in seconds": lambda: faults.status(503, retry_after="0.02"),
     "504": lambda: faults.status(504),
     "200, HTML": lambda: faults.html_page(200),
