@@ -1,17 +1,33 @@
 """The command `nuvo-async`, also `python -m nuvo_async`."""
 
 import sys
+import traceback
 from importlib.util import find_spec
+
+_USAGE, _TROUBLE, _BUG, _INTERRUPTED = 2, 3, 70, 130
 
 
 def main() -> None:
     """Run the command, or say which extra it needs."""
+    try:
+        code = _run()
+    except KeyboardInterrupt:
+        code = _INTERRUPTED
+    except OSError:  # There is no place to tell it.
+        code = _TROUBLE
+    except Exception:  # noqa: BLE001 - 1 would tell that an execution has failed
+        traceback.print_exc()
+        code = _BUG
+    sys.exit(code)
+
+
+def _run() -> int:
     if missing := [name for name in ("click", "rich") if find_spec(name) is None]:
         print(  # noqa: T201 - rich may be what is missing
             f"nuvo-async needs {' and '.join(missing)}: pip install 'nuvo-async[cli]'",
             file=sys.stderr,
         )
-        sys.exit(2)
+        return _USAGE
     # Not before they are known to be installed.
     import click  # noqa: PLC0415
 
@@ -19,12 +35,12 @@ def main() -> None:
 
     try:
         # Or else click would end with 1 where it is interrupted, as if an execution had failed.
-        sys.exit(command.main(prog_name="nuvo-async", standalone_mode=False))
+        return int(command.main(prog_name="nuvo-async", standalone_mode=False) or 0)
     except click.Abort:
-        sys.exit(130)
+        return _INTERRUPTED
     except click.ClickException as error:
         error.show()
-        sys.exit(2)
+        return _USAGE
 
 
 if __name__ == "__main__":

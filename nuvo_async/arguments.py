@@ -87,7 +87,7 @@ def number(name: str, value: object, *, positive: bool = False) -> float:
     if not finite or value < 0 or (positive and value == 0):
         raise ValueError(
             f"{name} must be a finite number, {'above zero' if positive else 'zero or more'},"
-            f" not {value if isinstance(value, float) else 'such an integer'}"
+            f" not {value if isinstance(value, float) or abs(value) < 10**9 else 'such an integer'}"
         )
     return value
 

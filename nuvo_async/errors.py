@@ -176,7 +176,7 @@ class PermissionDeniedError(APIError):
 class NotFoundError(APIError):
     """There is no such pipeline or execution, or none that these credentials can see (404)."""
 
-    advice = "check the id, and that it belongs to this organization"
+    advice = "check the id, that it belongs to this organization, and the base_url"
 
 
 class ConflictError(APIError):

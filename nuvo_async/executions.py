@@ -238,9 +238,9 @@ class CreateOutcomeUnknownError(NuvoError):
             ids = ", ".join(candidate.id for candidate in candidates)
             found = f"these executions were created since, one may be it: {ids}"
         elif candidates_read:
-            found = "no execution of it was seen to be created since; look again before repeating"
+            found = "no execution of it was seen since; look again before you repeat it"
         else:
-            found = "nor could its executions be listed; look for it before repeating"
+            found = "its executions could not be listed either; look for it before you repeat it"
         super().__init__(
             f"pipeline {pipeline_id}: Create was sent at {dates.to_text(sent_at)},"
             f" and its outcome is not known: {found}"

@@ -25,6 +25,7 @@ import asyncio
 import hashlib
 import logging
 import os
+import stat
 import sys
 from collections import deque
 from collections.abc import Sequence
@@ -121,6 +122,8 @@ class Journal:
     def _open(self) -> None:
         try:
             self._file = file = self._path.open("a+b", buffering=0)
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise JournalError(f"journal {self._path} must be a file, and no device or pipe")
             _lock(file)
             file.seek(0)
             whole, end, torn = file.read().rpartition(b"\n")

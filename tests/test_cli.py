@@ -11,6 +11,7 @@ import struct
 import sys
 import termios
 from asyncio import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -98,6 +99,13 @@ async def finish(process: subprocess.Process, server: NuvoServer | None, stdin: 
         for secret in (server.access_token, server.license_key):
             assert secret not in done.out + done.err
     return done
+
+
+async def finish_without_stdout(process: subprocess.Process) -> Done:
+    async with asyncio.timeout(50):
+        _, err = await process.communicate()
+    assert b"Traceback" not in err
+    return Done(process.returncode, "", err.decode())
 
 
 async def line_that_has(process: subprocess.Process, text: str = "") -> str:
@@ -278,7 +286,7 @@ async def test_thousands_of_failures_are_not_all_told_in_the_end(nuvo_server):
     done = await run(nuvo_server, "run", "sftp")
     assert done.code == 1
     assert "errors: 30 PARSING_FAILURE" in done.err
-    assert "and 10 more; --json tells of all" in done.err
+    assert "and 10 more: `nuvo-async list --status FAILED` tells" in done.err
     assert len(done.lines) == 60
 
 
@@ -330,8 +338,9 @@ async def test_a_timeout_is_exit_code_4_and_names_what_still_runs(nuvo_server, w
 
 
 async def test_what_could_not_be_read_in_time_is_told_with_its_reason(nuvo_server):
+    """Whether it still runs is not known: that is trouble, and no mere timeout."""
     done = await run(nuvo_server, "wait", "nothing", "--timeout", "0.5")
-    assert done.code == 4
+    assert done.code == 3
     assert "execution nothing: not read after 0.5 s: GET execution/nothing: 404" in done.err
 
 
@@ -350,6 +359,168 @@ async def test_no_answer_is_exit_code_3(nuvo_server):
     done = await run(nuvo_server, "get", "x", NUVO_BASE_URL=base_url)
     assert done.code == 3
     assert "execution x: " in done.err
+
+
+async def test_a_server_that_dies_is_told_apart_from_a_run_that_takes_long(nuvo_server):
+    nuvo_server.add_pipeline("slow", duration=60)
+    [slow] = nuvo_server.start("slow")
+    process = await start("wait", slow, "--timeout", "3", env=environ(nuvo_server))
+    await line_that_has(process, "is PROCESSING")
+    await nuvo_server.__aexit__()
+    done = await finish(process, nuvo_server)
+    assert done.code == 3
+    assert "slow: was PROCESSING, and not read since: GET execution/" in done.err
+    assert f"nuvo-async wait {slow}\n" in done.err
+
+
+async def test_a_trigger_of_unknown_outcome_is_not_told_as_not_started(nuvo_server):
+    nuvo_server.add_pipeline("orders")
+    nuvo_server.add_fault("create", faults.html_page())
+    done = await run(nuvo_server, "run", "orders")
+    assert done.code == 3
+    assert "0 executions: 1 started or not" in done.err
+    assert nuvo_server.executions[0]["id"] in done.err
+    assert "what came back: POST execution/: 502" in done.err
+
+
+async def test_wait_takes_ids_from_a_file_and_stdin(nuvo_server, tmp_path):
+    nuvo_server.add_pipeline("orders", files=3)
+    ids = nuvo_server.start("orders")
+    (tmp_path / "ids").write_text(f"{ids[1]}\n{ids[2]}\n")
+    done = await run(
+        *(nuvo_server, "wait", "-", "--file", str(tmp_path / "ids"), "--json"),
+        stdin=f"{ids[0]}\n{ids[2]}\n",
+    )
+    assert done.code == 0
+    assert sorted(one["id"] for one in done.objects) == sorted(ids)
+
+
+async def test_many_ids_are_named_for_a_file(nuvo_server):
+    nuvo_server.add_pipeline("sftp", files=20, duration=60)
+    done = await run(nuvo_server, "run", "sftp", "--timeout", "0.5")
+    assert done.code == 4
+    assert "20 may still be running; to wait for them again, put their ids into a file" in done.err
+    assert set(done.err.splitlines()) >= {one["id"] for one in nuvo_server.executions}
+
+
+async def test_ids_from_the_server_are_quoted_for_the_shell(nuvo_server):
+    odd = {"id": "x; touch y", "pipeline": "p", "status": "PROCESSING", "trigger_type": "MANUAL"}
+    nuvo_server.add_fault("create", faults.body(json.dumps({"data": [odd]})))
+    done = await run(nuvo_server, "run", "p", "--timeout", "0.3")
+    assert "nuvo-async wait 'x; touch y'\n" in done.err
+
+
+async def test_a_status_in_small_letters_will_do_and_an_odd_one_is_told(nuvo_server):
+    nuvo_server.add_pipeline("orders", error="PARSING_FAILURE")
+    [execution_id] = nuvo_server.start("orders")
+    assert execution_id in (await run(nuvo_server, "list", "--status", "failed")).out
+    done = await run(nuvo_server, "list", "--status", "broken", "--trigger-type", "scheduled")
+    assert (done.code, done.out) == (0, "")
+    assert "'broken' is none of PROCESSING, SUCCESSFUL, FAILED" in done.err
+
+
+async def test_dates_and_durations_beyond_all_clocks_are_no_crash(nuvo_server):
+    json_ = {
+        "id": "x",
+        "pipeline": "[/x]",
+        "status": "FAILED",
+        "trigger_type": "[/x]",
+        "created_at": "0001-01-01T00:00:00+14:00",
+        "updated_at": "9999-12-31T23:59:59-14:00",
+        "logs": [
+            {
+                "status": "[/x]",
+                "type": "[/x]",
+                "started_on": "0001-01-01T00:00:00+14:00",
+                "duration": 86399999999999999,
+            }
+        ],
+    }
+    nuvo_server.add_fault("read", faults.body(json.dumps(json_)), times=9)
+    for command in ("get", "wait"):
+        terminal = await Terminal.start(command, "x", env=environ(nuvo_server))
+        assert await terminal.end() == (0 if command == "get" else 1)
+        assert "[/x]" in terminal.screen.decode()
+        done = await run(nuvo_server, command, "x")
+        assert done.code == (0 if command == "get" else 1)
+
+
+@pytest.mark.parametrize("command", ["list", "run", "--help"])
+async def test_a_full_disk_is_no_crash(nuvo_server, command):
+    nuvo_server.add_pipeline("orders")
+    nuvo_server.start("orders")
+    arguments = [command, "orders"] if command == "run" else [command]
+    full = os.open("/dev/full", os.O_WRONLY)
+    process = await start(*arguments, env=environ(nuvo_server), stdout=full)
+    os.close(full)
+    done = await finish_without_stdout(process)
+    assert done.code == 3
+    if command != "--help":
+        assert "cannot write what there is to tell: No space left on device" in done.err
+
+
+async def test_a_journal_that_is_no_file_is_exit_code_2(nuvo_server):
+    done = await run(nuvo_server, "run", "orders", "--journal", "/dev/full")
+    assert done.code == 2
+    assert "must be a file" in done.err
+
+
+async def test_standard_input_that_is_closed_is_exit_code_2(nuvo_server):
+    process = await asyncio.create_subprocess_exec(
+        *("/bin/sh", "-c", 'exec "$@" <&-', "sh", *COMMAND, "run", "-"),
+        env=environ(nuvo_server),
+        stderr=subprocess.PIPE,
+    )
+    _, err = await process.communicate()
+    assert process.returncode == 2
+    assert b"standard input is closed" in err
+
+
+def test_a_bug_has_an_exit_code_of_its_own(run_here, monkeypatch):
+    def fail(*_, **__):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("nuvo_async.cli.commands.command.main", fail)
+    done = run_here("list")
+    assert done.code == 70
+    assert "ZeroDivisionError" in done.err
+
+
+async def test_a_second_ctrl_c_cuts_nothing_off(nuvo_server):
+    nuvo_server.add_pipeline("slow", duration=60)
+    process = await start("run", *["slow"] * 500, env=environ(nuvo_server))
+    await line_that_has(process, "is PROCESSING")
+    process.send_signal(signal.SIGINT)
+    for _ in range(5):
+        await asyncio.sleep(0.02)
+        if process.returncode is None:
+            process.send_signal(signal.SIGINT)
+    done = await finish(process, nuvo_server)
+    assert done.code == 130
+    seen = {line.split()[2] for line in done.lines if " is PROCESSING" in line}
+    assert set(done.err.split()) >= seen
+    assert "Unclosed" not in done.err
+    assert "destroyed" not in done.err
+
+
+@pytest.mark.parametrize(("signal_", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+async def test_other_signals_to_end_name_what_goes_on_too(nuvo_server, signal_, code):
+    nuvo_server.add_pipeline("slow", duration=60)
+    process = await start("run", "slow", env=environ(nuvo_server))
+    await line_that_has(process, "is PROCESSING")
+    process.send_signal(signal_)
+    done = await finish(process, nuvo_server)
+    assert done.code == code
+    assert f"nuvo-async wait {nuvo_server.executions[0]['id']}\n" in done.err
+
+
+async def test_ctrl_c_in_the_demo_names_nothing_that_has_ended_with_it():
+    process = await start("demo", env=environ())
+    await line_that_has(process, "is PROCESSING")
+    process.send_signal(signal.SIGINT)
+    done = await finish(process, None)
+    assert done.code == 130
+    assert "nuvo-async wait" not in done.err
 
 
 @pytest.mark.parametrize("command", ["wait", "run"])
@@ -425,7 +596,15 @@ async def test_a_token_comes_from_a_file(nuvo_server, tmp_path, from_stdin):
         (["run", "-", "--token-file", "-"], "standard input (-) can be read only once"),
         (["run"], "no PIPELINE_ID was given"),
         (["run", "a", "--concurrency", "0"], "--concurrency"),
-        (["wait", " "], "an id must not be empty or blank"),
+        (["wait", " "], "EXECUTION_ID must not be empty or blank"),
+        (["run", ""], "PIPELINE_ID must not be empty or blank"),
+        (["run", "a\x1b[31m"], "PIPELINE_ID must not hold a control character"),
+        (["run", "a", "--timeout", "nan"], "must be a finite number"),
+        (["wait", "a", "--timeout", "inf"], "must be a finite number"),
+        (["wait", "a", "--timeout", "0"], "must be a finite number, above zero"),
+        (["run", "a", "--journal", ""], "must be the path of a file"),
+        (["list", "--since", "1d", "--filter", "created_at:gte=2026-01-01"], "give one"),
+        (["list", "--status", "FAILED", "--filter", "status:ne=FAILED"], "contradict"),
         (["wait", "x", "--timeout", "0"], "--timeout"),
         (["get"], "Missing argument"),
         (["get", ".."], "which names another path"),
@@ -551,16 +730,18 @@ class Terminal:
     screen: bytearray
 
     @classmethod
-    async def start(cls, *arguments: str, env: dict[str, str], rows: int = 24) -> "Terminal":
+    async def start(
+        cls, *arguments: str, env: dict[str, str], program: Sequence[str] = COMMAND
+    ) -> "Terminal":
         controller, terminal = os.openpty()
-        resize(controller, rows)
+        resize(controller, 24)
 
         def prepare() -> None:
             heed_ctrl_c()
             os.login_tty(terminal)
 
         process = await asyncio.create_subprocess_exec(
-            *(*COMMAND, *arguments),
+            *(*program, *arguments),
             env={**env, "TERM": "xterm-256color"},
             stdin=terminal,
             stdout=terminal,
@@ -654,6 +835,30 @@ async def test_get_and_list_draw_tables_on_a_terminal(nuvo_server):
         plain = await Terminal.start(*command, env=environ(nuvo_server, NO_COLOR="1"))
         assert await plain.end() == 0
         assert b"\x1b[31m" not in plain.screen
+
+
+async def test_what_succeeded_is_left_on_the_screen_with_its_id(nuvo_server):
+    nuvo_server.add_pipeline("orders", rows=250, duration=0.2)
+    terminal = await Terminal.start("run", "orders", env=environ(nuvo_server))
+    assert await terminal.end() == 0
+    screen = terminal.screen.decode()
+    assert nuvo_server.executions[0]["id"] in screen[screen.rindex("\x1b[?25h") :]
+
+
+async def test_nothing_is_drawn_over_what_is_piped_on(nuvo_server):
+    """Where it leads to may be the very terminal that would be drawn on."""
+    nuvo_server.add_pipeline("orders", duration=0.3)
+    shell = ["/bin/sh", "-c", '"$@" | cat', "sh", *COMMAND, "run", "orders"]
+    terminal = await Terminal.start(*shell, env=environ(nuvo_server), program=[])
+    assert await terminal.end() == 0
+    assert "is SUCCESSFUL" in terminal.screen.decode()
+    assert b"\x1b[?25l" not in terminal.screen
+
+
+async def test_forced_colours_make_no_terminal_of_a_pipe(nuvo_server):
+    nuvo_server.add_pipeline("orders")
+    done = await run(nuvo_server, "run", "orders", FORCE_COLOR="1")
+    assert "\x1b" not in done.out + done.err
 
 
 async def test_json_on_a_terminal_is_not_drawn_over(nuvo_server):

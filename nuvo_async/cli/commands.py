@@ -12,6 +12,9 @@ from nuvo_async.cli.settings import (
     Output,
     Settings,
     check_ids,
+    check_path,
+    check_timeout,
+    known_or_not,
     output_options,
     parse_filters,
     parse_sort,
@@ -19,6 +22,7 @@ from nuvo_async.cli.settings import (
     read_ids,
     settings_options,
 )
+from nuvo_async.models import ExecutionStatus, TriggerType
 from nuvo_async.version import __version__
 
 __all__ = ["command"]
@@ -106,13 +110,23 @@ Examples:
 """,
 )
 @click.option("--pipeline", "pipeline_id", metavar="ID", help="Of this pipeline.")
-@click.option("--status", metavar="S", help="PROCESSING, SUCCESSFUL or FAILED.")
-@click.option("--trigger-type", metavar="T", help="MANUAL, SCHEDULED or EVENT.")
+@click.option(
+    "--status",
+    metavar="S",
+    callback=known_or_not(ExecutionStatus),
+    help="PROCESSING, SUCCESSFUL or FAILED.",
+)
+@click.option(
+    "--trigger-type",
+    metavar="T",
+    callback=known_or_not(TriggerType),
+    help="MANUAL, SCHEDULED or EVENT.",
+)
 @click.option(
     "--since",
     metavar="WHEN",
     callback=parse_when,
-    help="Created since a date, a date-time (local unless it says), or 90m, 2h, 7d ago.",
+    help="Created since a date, a date-time (local unless it says), or 90m, 2h, 7d, 4w ago.",
 )
 @click.option(
     "--sort",
@@ -150,18 +164,21 @@ def list_(
     from nuvo_async.cli import work  # noqa: PLC0415
 
     wanted = parse_filters(filters)
+    if since is not None and "$gte" in wanted.setdefault("created_at", {}):
+        raise click.UsageError("--since and --filter created_at:gte say the same; give one")
     if since is not None:
-        wanted.setdefault("created_at", {}).setdefault("$gte", since)
+        wanted["created_at"]["$gte"] = since
+    for name, value in equal.items():
+        field = name.removesuffix("_id")
+        if value is not None and field in wanted:
+            raise click.UsageError(f"--{field.replace('_', '-')} and --filter {field} contradict")
     query = {**equal, "filters": wanted or None, "sort": parse_sort(sort) or {"created_at": "desc"}}
     display = _display(output)
     return work.follow(display, work.list_all(display, settings.environ(), limit, query))
 
 
-_TIMEOUT = click.option(
-    "--timeout",
-    metavar="S",
-    type=click.FloatRange(min=0, min_open=True),
-    help="Wait so many seconds at most.",
+_FILE = click.option(
+    "--file", metavar="FILE", help="Take ids from a file, too, one a line; - is stdin."
 )
 
 
@@ -170,21 +187,32 @@ _TIMEOUT = click.option(
 Examples:
   nuvo-async wait 65f1c0ffee65f1c0ffee65f1 --timeout 600
   nuvo-async wait $(nuvo-async trigger orders --json | jq -r .id)
+  nuvo-async wait --file running.txt
 
 {_EXIT_CODES}"""
 )
-@click.argument(
-    "execution_ids", metavar="EXECUTION_ID...", nargs=-1, required=True, callback=check_ids
+@click.argument("execution_ids", metavar="[EXECUTION_ID|-]...", nargs=-1)
+@_FILE
+@click.option(
+    "--timeout",
+    metavar="S",
+    type=float,
+    callback=check_timeout,
+    help="Wait so many seconds at most.",
 )
-@_TIMEOUT
 @settings_options
 def wait(
-    settings: Settings, output: Output, *, execution_ids: tuple[str, ...], timeout: float | None
+    settings: Settings,
+    output: Output,
+    *,
+    execution_ids: tuple[str, ...],
+    file: str | None,
+    timeout: float | None,
 ) -> int:
-    """Wait until executions have ended, and tell how."""
+    """Wait until executions have ended, and tell how; - takes ids from stdin."""
     from nuvo_async.cli import work  # noqa: PLC0415
 
-    ids = list(dict.fromkeys(execution_ids))
+    ids = list(dict.fromkeys(read_ids("EXECUTION_ID", execution_ids, file, settings)))
     display = _display(output, len(ids))
     return work.follow(display, work.wait(display, settings.environ(), ids, timeout))
 
@@ -200,22 +228,31 @@ Examples:
 {_EXIT_CODES}""",
 )
 @click.argument("pipeline_ids", metavar="[PIPELINE_ID|-]...", nargs=-1)
-@click.option("--file", metavar="FILE", help="Take ids from a file, too, one a line; - is stdin.")
+@_FILE
 @click.option(
-    "--concurrency", metavar="N", type=click.IntRange(min=1), help="Pipelines under way at once."
+    "--concurrency",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help="Pipelines under way at once; all of them by default.",
 )
 @click.option(
     "--timeout",
     metavar="S",
-    type=click.FloatRange(min=0, min_open=True),
+    type=float,
+    callback=check_timeout,
     help="Wait so many seconds at most for each pipeline, once it is triggered.",
 )
 @click.option(
     "--journal",
     metavar="FILE",
+    callback=check_path,
     help="Keep what was done in FILE; run again with it, and nothing is started twice.",
 )
-@click.option("--no-logs", is_flag=True, help="Do without figures, and so with fewer requests.")
+@click.option(
+    "--no-logs",
+    is_flag=True,
+    help="Ask for figures only where a read brings them anyway: fewer requests.",
+)
 @settings_options
 def run(
     settings: Settings,
@@ -229,13 +266,19 @@ def run(
     """Start runs of pipelines, and wait until they have ended; - takes ids from stdin."""
     from nuvo_async.cli import work  # noqa: PLC0415
 
-    ids = read_ids(pipeline_ids, file, settings)
+    ids = read_ids("PIPELINE_ID", pipeline_ids, file, settings)
     display = _display(output, len(ids))
     options["with_logs"] = not no_logs
     return work.follow(display, work.run(display, settings.environ(), ids, options))
 
 
-@command.command(short_help="Show it all, without an account.")
+@command.command(
+    short_help="Show it all, without an account.",
+    epilog="""\b
+Examples:
+  nuvo-async demo
+  nuvo-async demo --json | jq .status""",
+)
 @output_options
 @click.option("--picture", metavar="FILE", hidden=True, help="Keep the screen as SVG.")
 def demo(output: Output, picture: str | None) -> int:
@@ -248,7 +291,7 @@ def demo(output: Output, picture: str | None) -> int:
     from nuvo_async.cli import work  # noqa: PLC0415
 
     display = _display(output, len(show.SCENES))
-    return work.follow(display, show.run_demo(display, picture))
+    return work.follow(display, show.run_demo(display, picture), goes_on=False)
 
 
 @command.command(
@@ -256,6 +299,7 @@ def demo(output: Output, picture: str | None) -> int:
     epilog="""\b
 Examples:
   nuvo-async serve --port 8700
+  nuvo-async serve > server.env & sleep 1; . ./server.env
   curl -H "Authorization: Bearer $access_token" "${base_url}execution/"
 """,
 )
@@ -276,4 +320,4 @@ def serve(output: Output, port: int) -> int:
     from nuvo_async.cli.serve import serve as serve_until_interrupted  # noqa: PLC0415
 
     display = _display(output)
-    return work.follow(display, serve_until_interrupted(display, port))
+    return work.follow(display, serve_until_interrupted(display, port), goes_on=False)

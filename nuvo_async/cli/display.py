@@ -5,10 +5,15 @@ Results go to stdout; what is drawn or told on the way goes to stderr.
 
 import asyncio
 import json
+import os
+import shlex
+import stat
+import sys
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager
-from datetime import timedelta
+from contextlib import asynccontextmanager, suppress
+from itertools import islice
+from typing import TextIO
 
 import click
 from attrs import define, field
@@ -19,78 +24,24 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from nuvo_async.cli.rows import Row, clean, count, outcome, seconds, trouble
 from nuvo_async.cli.settings import Output
 from nuvo_async.converter import unstructure
-from nuvo_async.errors import NotFoundError, NuvoError
-from nuvo_async.executions import Execution, ExecutionsFailed, PipelineRun, WaitTimeoutError
-from nuvo_async.models import ExecutionStatus
-from nuvo_async.redaction import printable
+from nuvo_async.errors import NuvoError
+from nuvo_async.executions import (
+    CreateOutcomeUnknownError,
+    Execution,
+    ExecutionsFailed,
+    PipelineRun,
+    WaitTimeoutError,
+)
 
-__all__ = ["Display", "clean", "outcome", "seconds", "status"]
+__all__ = ["Display"]
 
 _REDRAWN_EVERY = 0.125
 _MOST_FAILED = 20
+_MOST_IN_A_COMMAND = 10
 _SLOWEST = 3
-_STYLES = {
-    ExecutionStatus.SUCCESSFUL: "green",
-    ExecutionStatus.FAILED: "red",
-    ExecutionStatus.PROCESSING: "yellow",
-}
-
-
-def clean(text: object) -> str:
-    """Take out what would steer a terminal: the texts come from a server."""
-    return printable(str(text))
-
-
-def status(execution: Execution) -> Text:
-    """The status, in its colour."""
-    return Text(clean(execution.status), _STYLES.get(execution.status, ""))
-
-
-def seconds(count: float) -> str:
-    """A duration, as people read it."""
-    return f"{count:.1f} s" if count < 100 else str(timedelta(seconds=round(count)))
-
-
-def outcome(execution: Execution) -> str:
-    """Say in a few words what came of an execution; nothing while it runs."""
-    if execution.error is not None:
-        return clean(f"{execution.error.type}: {execution.error.message}")
-    run = execution.latest_run
-    if run is None or run.data is None or not execution.is_finished:
-        return ""
-    time = "" if run.duration is None else f" in {seconds(run.duration.total_seconds())}"
-    return f"{run.data.total_rows:,} rows, {run.data.total_error_cells:,} error cells{time}"
-
-
-@define(eq=False)
-class _Row:
-    """An execution that is followed, or a pipeline of which none was started."""
-
-    since: float
-    execution_id: str | None = None
-    pipeline: str | None = None
-    execution: Execution | None = None
-    ended_at: float | None = None
-    trouble: NuvoError | None = None
-
-    @property
-    def subject(self) -> str:
-        return clean(self.pipeline or f"execution {self.execution_id}")
-
-    @property
-    def goes_on(self) -> bool:
-        if self.execution_id is None or isinstance(self.trouble, NotFoundError):
-            return False
-        return self.execution is None or not self.execution.is_finished
-
-    def says(self) -> Text:
-        if self.trouble is not None:
-            return Text(_trouble(self.trouble), "red")
-        if self.execution is None:
-            return Text("not read yet", "dim")
-        return status(self.execution).append(f"  {outcome(self.execution)}", "default")
 
 
 @define(eq=False)
@@ -107,18 +58,27 @@ class Display:
     timed_out: bool = field(init=False, default=False)
     failed: bool = field(init=False, default=False)
     _started: int = field(init=False, default=0)
-    _rows: dict[str, _Row] = field(init=False, factory=dict)
-    _unstarted: list[_Row] = field(init=False, factory=list)
-    _running: dict[str, _Row] = field(init=False, factory=dict)
-    _ended_last: deque[_Row] = field(init=False, factory=lambda: deque(maxlen=200))
+    _rows: dict[str, Row] = field(init=False, factory=dict)
+    _unstarted: list[Row] = field(init=False, factory=list)
+    _running: dict[str, Row] = field(init=False, factory=dict)
+    _told: set[str] = field(init=False, factory=set)
+    _ended_last: deque[Row] = field(init=False, factory=lambda: deque(maxlen=200))
     _live: Live | None = field(init=False, default=None)
     _spinner: Spinner = field(init=False, factory=lambda: Spinner("dots"))
     _out: Console = field(init=False)
     _err: Console = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._out = Console(no_color=not self.output.color, highlight=False)
-        self._err = Console(no_color=not self.output.color, highlight=False, stderr=True)
+        # Whether it is a terminal is what the system says: FORCE_COLOR makes none of a pipe.
+        self._out, self._err = (
+            Console(
+                file=stream,
+                force_terminal=_is_terminal(stream),
+                no_color=not self.output.color,
+                highlight=False,
+            )
+            for stream in (sys.stdout, sys.stderr)
+        )
 
     @property
     def is_for_people(self) -> bool:
@@ -173,7 +133,7 @@ class Display:
                 if error is not None:
                     self._fail(self._row(one.id), error)
         if error is not None and not run.executions:
-            row = _Row(_now(), pipeline=run.pipeline_id)
+            row = Row(_now(), pipeline=run.pipeline_id)
             self._unstarted.append(row)
             self._fail(row, error)
 
@@ -182,34 +142,39 @@ class Display:
         self.done += 1
         self._fail(self._row(execution_id), error)
 
-    def _row(self, execution_id: str) -> _Row:
+    def _row(self, execution_id: str) -> Row:
         row = self._rows.get(execution_id)
         if row is None:
-            row = self._rows[execution_id] = _Row(_now(), execution_id)
+            row = self._rows[execution_id] = Row(_now(), execution_id)
             self._running[execution_id] = row
         return row
 
     def _end(self, execution: Execution) -> None:
         self.see(execution)
+        self._told.add(execution.id)
         self.failed = self.failed or execution.failed
         if self.output.json:
             self.print_json(execution)
         about = f": {outcome(execution)}" if outcome(execution) else ""
         self._tell(f"{execution.pipeline}: execution {execution.id} is {execution.status}{about}")
 
-    def _fail(self, row: _Row, error: NuvoError) -> None:
+    def _fail(self, row: Row, error: NuvoError) -> None:
         self._close(row)
+        if row.execution_id is not None:
+            self._told.add(row.execution_id)
         row.trouble = error
-        if isinstance(error, WaitTimeoutError):
+        # Where the last that was heard is trouble, whether it still runs is not known.
+        if isinstance(error, WaitTimeoutError) and error.__cause__ is None:
             self.timed_out = True
         else:
             self.troubled = True
         if self.output.json and row.execution is not None:
             self.print_json(row.execution)
         if self._live is None or not self.is_for_people:
-            self.complain(f"{row.subject}: {_trouble(error)}")
+            names_itself = isinstance(error, CreateOutcomeUnknownError)
+            self.complain(trouble(error) if names_itself else f"{row.subject}: {trouble(error)}")
 
-    def _close(self, row: _Row) -> None:
+    def _close(self, row: Row) -> None:
         if row.ended_at is None:
             row.ended_at = _now()
             self._ended_last.append(row)
@@ -222,10 +187,11 @@ class Display:
     def complain(self, problem: object) -> None:
         """Say on stderr what went wrong."""
         text = f"nuvo-async: {clean(problem)}"
-        if self._live is None:
-            click.echo(text, err=True)
-        else:  # Above what is drawn.
-            self._err.print(Text(text))
+        with suppress(OSError):  # Where nobody can be told, there is still the exit code.
+            if self._live is None:
+                click.echo(text, err=True)
+            else:  # Above what is drawn.
+                self._err.print(Text(text))
 
     def say(self, text: str) -> None:
         """Say something that is no result."""
@@ -244,7 +210,7 @@ class Display:
     @asynccontextmanager
     async def live(self) -> AsyncIterator[None]:
         """Draw the rows while the block runs, if there is a terminal with nothing else on it."""
-        is_free = not self.output.verbose and not (self.output.json and self._out.is_terminal)
+        is_free = not self.output.verbose and not _is_shared(sys.stdout, json=self.output.json)
         if not is_free or not self._err.is_terminal or self._err.is_dumb_terminal:
             yield
             return
@@ -272,27 +238,34 @@ class Display:
     def _screen(self) -> Group:
         bar = Table.grid(padding=(0, 1))
         progress = ProgressBar(total=max(self.total, 1), completed=self.done, width=24)
-        bar.add_row(
-            progress, f"{self.done:,} of {self.total:,} done, {len(self._running):,} running"
-        )
-        return Group(bar, self.rows(max(self._err.height - 3, 1)))
+        results = len(self._rows) - len(self._running) - len(self._told)
+        parts = [f"{self.done:,} of {self.total:,} done", f"{len(self._running):,} running"]
+        parts += [f"{count(results, 'result')} to be read"] * (results > 0)
+        bar.add_row(progress, ", ".join(parts))
+        running = list(islice(self._running.values(), self._most()))
+        room = self._most() - len(running)
+        ended = list(self._ended_last)[-room:] if room else []
+        return Group(bar, self._table([*ended, *running]))
 
-    def rows(self, most: int) -> Table:
-        """Draw so many rows: what has ended last, and below it what runs, the oldest first."""
+    def _most(self) -> int:
+        """How many rows there is room for."""
+        return max(self._err.height - 3, 1)
+
+    def _table(self, rows: Iterable[Row], *, with_ids: bool = False) -> Table:
         now = _now()
-        running = [row for row, _ in zip(self._running.values(), range(most), strict=False)]
-        ended = list(self._ended_last)[max(0, len(self._ended_last) - most + len(running)) :]
         table = Table.grid(padding=(0, 1), expand=True)
         table.add_column(width=1)
         table.add_column(no_wrap=True, overflow="ellipsis", max_width=32)
+        if with_ids:
+            table.add_column(no_wrap=True, overflow="ellipsis", max_width=24)
         table.add_column(no_wrap=True, justify="right", width=8)
         table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
-        for row in [*ended, *running]:
-            good = row.execution is not None and row.execution.succeeded
-            sign = Text("✔", "green") if good else Text("✘", "red")
+        for row in rows:
+            ids = [Text(clean(row.execution_id or ""), "dim")] * with_ids
             table.add_row(
-                self._spinner.render(now) if row.ended_at is None else sign,
-                row.subject,
+                self._spinner.render(now) if row.ended_at is None else row.sign(),
+                Text(row.subject),
+                *ids,
                 seconds((now if row.ended_at is None else row.ended_at) - row.since),
                 row.says(),
             )
@@ -302,38 +275,52 @@ class Display:
 
     def name_unstarted(self) -> None:
         """Tell of pipelines that were cut off before they were seen to start."""
-        if count := self.total - self._started - len(self._unstarted):
+        if left := self.total - self._started - len(self._unstarted):
             self.complain(
-                f"not seen to start: {_count(count, 'pipeline')}; a trigger that was under way may"
+                f"not seen to start: {count(left, 'pipeline')}; a trigger that was under way may"
                 " have arrived: `nuvo-async list --since 5m` tells"
             )
 
     def name_unfinished(self) -> None:
         """Tell which executions go on remotely, and how to wait for them again."""
-        if ids := [clean(key) for key, row in self._rows.items() if row.goes_on]:
-            click.echo("not known to have ended; to wait again:", err=True)
-            click.echo(f"  nuvo-async wait {' '.join(ids)}", err=True)
+        ids = [clean(key) for key, row in self._rows.items() if row.goes_on]
+        if not ids:
+            return
+        with suppress(OSError):
+            if len(ids) <= _MOST_IN_A_COMMAND:
+                click.echo("may still be running; to wait for it again:", err=True)
+                click.echo(f"  nuvo-async wait {shlex.join(ids)}", err=True)
+            else:
+                click.echo(
+                    f"{len(ids):,} may still be running; to wait for them again, put their ids"
+                    " into a file: nuvo-async wait --file FILE",
+                    err=True,
+                )
+                click.echo("\n".join(ids), err=True)
 
     def summarize(self) -> None:
         """Say what became of all: counts, error types, the slowest, those that failed."""
+        if self.is_for_people and len(self._rows) <= self._most():
+            # Or else nothing would be left on the screen of those that the summary does not name.
+            self._out.print(self.successes())
         console = self._out if self.is_for_people else self._err
         for line in self.summary():
             console.print(line, soft_wrap=not console.is_terminal)
+
+    def successes(self) -> Table:
+        """Draw the rows of those that succeeded, with the ids by which more can be asked."""
+        succeeded = (row for row in self._rows.values() if row.succeeded)
+        return self._table(succeeded, with_ids=True)
 
     def summary(self) -> Iterator[Text]:
         """The lines of that summary."""
         seen = self.executions
         ended = [one for one in seen if one.is_finished]
-        counts = Counter(clean(one.status) for one in seen)
-        parts = [f"{count:,} {name}" for name, count in sorted(counts.items())]
-        unread = len(self._rows) - len(seen)
-        parts += [f"{unread:,} not read"] * bool(unread)
-        parts += [f"{len(self._unstarted):,} not started"] * bool(self._unstarted)
-        yield Text(f"{_count(len(self._rows), 'execution')}: {', '.join(parts) or 'none'}")
+        yield Text(f"{count(len(self._rows), 'execution')}: {', '.join(self._counts()) or 'none'}")
         failed = [one for one in ended if one.failed]
         if failed:
             types = Counter(clean(one.error.type) if one.error else "no reason" for one in failed)
-            named = ", ".join(f"{count:,} {kind}" for kind, count in types.most_common())
+            named = ", ".join(f"{number:,} {kind}" for kind, number in types.most_common())
             yield Text(f"errors: {named}")
         slowest = sorted(filter(_duration, ended), key=_duration, reverse=True)[:_SLOWEST]
         if len(ended) > 1 and slowest:
@@ -342,28 +329,45 @@ class Display:
         for one in failed[:_MOST_FAILED]:
             yield Text(f"{clean(one.pipeline)}  {clean(one.id)}  {outcome(one)}", "red")
         if len(failed) > _MOST_FAILED:
-            yield Text(f"and {len(failed) - _MOST_FAILED:,} more; --json tells of all")
+            yield Text(
+                f"and {len(failed) - _MOST_FAILED:,} more: `nuvo-async list --status FAILED` tells"
+            )
         if self.is_for_people:
             for row in [*self._rows.values(), *self._unstarted]:
                 if row.trouble is not None:
-                    yield Text(f"{row.subject}: {_trouble(row.trouble)}", "red")
+                    yield Text(f"{row.subject}: {trouble(row.trouble)}", "red")
+
+    def _counts(self) -> Iterator[str]:
+        statuses = Counter(clean(one.status) for one in self.executions)
+        for name, number in sorted(statuses.items()):
+            yield f"{number:,} {name}"
+        if unread := len(self._rows) - len(self.executions):
+            yield f"{unread:,} not read"
+        unknown = sum(isinstance(row.trouble, CreateOutcomeUnknownError) for row in self._unstarted)
+        if unknown:
+            yield f"{unknown:,} started or not"
+        if unstarted := len(self._unstarted) - unknown:
+            yield f"{unstarted:,} not started"
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    return stream is not None and stream.isatty()
+
+
+def _is_shared(stream: TextIO | None, *, json: bool) -> bool:
+    """Whether what goes there may be on the screen as well, where drawing would destroy it."""
+    if stream is None:
+        return False
+    if stream.isatty():
+        return json
+    with suppress(OSError, ValueError):
+        mode = os.fstat(stream.fileno()).st_mode
+        return not stat.S_ISREG(mode) and not stat.S_ISCHR(mode)  # A pipe leads anywhere.
+    return True
 
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
-
-
-def _count(count: int, what: str) -> str:
-    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
-
-
-def _trouble(error: NuvoError) -> str:
-    if isinstance(error, WaitTimeoutError):
-        after = f"after {error.timeout:g} s"
-        if error.last is None:
-            return clean(f"not read {after}: {error.__cause__ or 'no answer yet'}")
-        return f"still running {after}"
-    return clean(error)
 
 
 def _duration(execution: Execution) -> float:

@@ -8,7 +8,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from nuvo_async.cli.display import Display, clean, outcome, seconds, status
+from nuvo_async.cli.display import Display
+from nuvo_async.cli.rows import clean, local, outcome, seconds, status
 from nuvo_async.executions import Execution
 from nuvo_async.models import Actor, ExecutionRun
 
@@ -43,12 +44,13 @@ def _facts(execution: Execution) -> list[tuple[str, str]]:
 
 
 def _by(moment: datetime | None, actor: Actor | None) -> str:
-    when = _local(moment)
+    when = _time(moment)
     return f"{when} by {actor.name} ({actor.identifier})" if actor else when
 
 
-def _local(moment: datetime | None) -> str:
-    return "" if moment is None else moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+def _time(moment: datetime | None) -> str:
+    here = local(moment)
+    return "" if here is None else here.strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _figures(run: ExecutionRun) -> list[str]:
@@ -58,7 +60,7 @@ def _figures(run: ExecutionRun) -> list[str]:
     return [
         run.type,
         run.status,
-        _local(run.started_on),
+        _time(run.started_on),
         "" if run.duration is None else seconds(run.duration.total_seconds()),
         *(f"{count:,}" for count in counts),
     ]
@@ -75,7 +77,7 @@ def _details(execution: Execution) -> Group:
         # On two lines, they leave room for the figures on a narrow terminal.
         runs.add_column(heading.replace(" ", "\n"), justify="left" if number < 3 else "right")
     for run in execution.logs:
-        runs.add_row(*map(clean, _figures(run)))
+        runs.add_row(*(Text(clean(figure)) for figure in _figures(run)))
     return Group(facts, runs if execution.logs else Text("no runs", "dim"), "")
 
 
@@ -98,8 +100,10 @@ def list_execution(display: Display, execution: Execution) -> None:
         # What is cut off at the edge of a narrow terminal comes last.
         line = Text.assemble(f"{clean(execution.id):24}  ", status(execution))
         line.pad_right(max(0, _STATUS_ENDS - len(line)))
-        rest = f"  {_local(execution.created_at):19}  {execution.pipeline}  {kind}  {about}"
+        rest = f"  {_time(execution.created_at):19}  {execution.pipeline}  {kind}  {about}"
         display.print(line.append(clean(rest), "default"))
     else:
-        cells = [execution.id, execution.status, _local(execution.created_at)]
-        click.echo("\t".join(map(clean, [*cells, execution.pipeline, kind, about])))
+        here = local(execution.created_at)
+        created = "" if here is None else here.isoformat(timespec="seconds")
+        cells = [execution.id, execution.status, created, execution.pipeline, kind, about]
+        click.echo("\t".join(map(clean, cells)).rstrip())

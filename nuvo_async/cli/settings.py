@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from functools import reduce, wraps
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,6 +18,9 @@ __all__ = [
     "Output",
     "Settings",
     "check_ids",
+    "check_path",
+    "check_timeout",
+    "known_or_not",
     "output_options",
     "parse_filters",
     "parse_sort",
@@ -72,6 +76,8 @@ def _text_of(option: str, path: str) -> str:
     """Read a file, or standard input for `-`."""
     try:
         if path == _STDIN:
+            if sys.stdin is None:
+                raise click.UsageError(f"{option}: standard input is closed")
             return sys.stdin.read()
         return Path(path).read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
@@ -88,27 +94,64 @@ def check_ids(_: click.Context, __: click.Parameter, ids: tuple[str, ...]) -> tu
         raise click.BadParameter(str(error)) from None
 
 
-def read_ids(given: tuple[str, ...], file: str | None, settings: Settings) -> list[str]:
+def read_ids(what: str, given: tuple[str, ...], file: str | None, settings: Settings) -> list[str]:
     """Return the ids of the arguments, with those of standard input for `-`, and of a file."""
     sources = [*given, file, settings.token_file]
     if sources.count(_STDIN) > 1:
         raise click.UsageError("standard input (-) can be read only once")
     ids: list[str] = []
     for one in given:
-        ids += _lines_of("PIPELINE_ID", _STDIN) if one == _STDIN else [one]
+        ids += _lines_of(what, _STDIN) if one == _STDIN else [_checked_id(what, one)]
     if file is not None:
         ids += _lines_of("--file", file)
     if not ids:
-        raise click.UsageError("no PIPELINE_ID was given")
+        raise click.UsageError(f"no {what} was given")
     return ids
 
 
 def _lines_of(source: str, path: str) -> list[str]:
-    lines = [line.strip() for line in _text_of(source, path).splitlines()]
+    lines = enumerate(_text_of(source, path).splitlines(), 1)
+    return [_checked_id(f"line {n} of {path}", line.strip()) for n, line in lines if line.strip()]
+
+
+def _checked_id(where: str, text: str) -> str:
     try:
-        return [arguments.text(f"an id in {path}", line) for line in lines if line]
+        return arguments.path_segment(where, text)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
+
+
+def check_timeout(_: click.Context, __: click.Parameter, seconds: float | None) -> float | None:
+    """Refuse what is no time, before anything is sent."""
+    try:
+        return None if seconds is None else arguments.number("it", seconds, positive=True)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def check_path(_: click.Context, __: click.Parameter, path: str | None) -> str | None:
+    """Refuse what is no path of a file."""
+    try:
+        return None if path is None else str(arguments.path("it", path))
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def known_or_not(enum: type[StrEnum]) -> Callable[[click.Context, click.Parameter, Any], Any]:
+    """Take a value of an enum in any case; one that is not known may be new."""
+
+    def take(_: click.Context, __: click.Parameter, text: str | None) -> str | None:
+        if text is None:
+            return None
+        if not text.strip():
+            raise click.BadParameter("it must not be empty")
+        value = text.upper()
+        if value in enum.__members__:
+            return value
+        click.echo(f"nuvo-async: {text!r} is none of {', '.join(enum.__members__)}", err=True)
+        return text
+
+    return take
 
 
 def parse_when(_: click.Context, __: click.Parameter, text: str | None) -> datetime | None:
@@ -122,7 +165,7 @@ def parse_when(_: click.Context, __: click.Parameter, text: str | None) -> datet
         return datetime.fromisoformat(text).astimezone()  # Local, where it does not say.
     except (ValueError, OverflowError, OSError):
         raise click.BadParameter(
-            f"{text!r} must be like 2026-11-30, 2026-11-30T18:00Z, or 90m (s, m, h, d, w) for ago"
+            f"{text!r} must be like 2026-11-30, 2026-11-30T18:00Z, or 90m ago: s, m, h, d or w"
         ) from None
 
 
@@ -205,7 +248,7 @@ def settings_options(command: Command) -> Command:
         ),
         click.option(
             "--identifier-type",
-            type=click.Choice(["USER", "SUB_ORG"]),
+            type=click.Choice(["USER", "SUB_ORG"], case_sensitive=False),
             help="What NAME is; or NUVO_IDENTIFIER_TYPE.",
         ),
     )

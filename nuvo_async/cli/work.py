@@ -3,48 +3,97 @@
 import asyncio
 import logging
 import os
+import signal
 import sys
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from contextlib import aclosing
-from typing import Any
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
+from typing import Any, TextIO
+
+import click
 
 from nuvo_async.cli.display import Display
 from nuvo_async.cli.report import list_execution, report_executions
 from nuvo_async.client import NuvoClient
-from nuvo_async.errors import ConfigurationError, JournalError, NuvoError
+from nuvo_async.errors import ConfigurationError, NuvoError
 from nuvo_async.executions import Execution, PipelineRun
+from nuvo_async.groups import together
+from nuvo_async.polling import PollPolicy
 
 __all__ = ["follow", "get", "list_all", "run", "show_runs", "trigger", "wait"]
 
-_FAILED, _USAGE, _TROUBLE, _TIMED_OUT, _INTERRUPTED = 1, 2, 3, 4, 130
+_FAILED, _USAGE, _TROUBLE, _TIMED_OUT = 1, 2, 3, 4
+_INTERRUPTED = 128  # And the number of the signal, as a shell tells of it.
+_SIGNALS = () if sys.platform == "win32" else (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PAGE_SIZE = 100
-_BROKEN_PIPE = 141  # As a shell tells of SIGPIPE.
+# Ids that are given by hand have existed for a while; long enough for those of a trigger just now.
+_GRACE = 3.0
 
 
-def follow(display: Display, work: Coroutine[Any, Any, int | None]) -> int:
-    """Do the work of a command, and return the exit code that tells how it went."""
+def follow(display: Display, work: Coroutine[Any, Any, int | None], *, goes_on: bool = True) -> int:
+    """Do the work of a command, and return the exit code that tells how it went.
+
+    `goes_on` tells that executions do, when the command is ended, and are to be named.
+    """
     if display.output.verbose:
         logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
         logging.getLogger("nuvo_async").setLevel(logging.DEBUG)
-    try:
-        code = asyncio.run(work)
-    except KeyboardInterrupt:
-        display.name_unstarted()
-        display.name_unfinished()
-        return _INTERRUPTED
-    except BrokenPipeError:
-        # Python flushes once more when it ends, and would tell of it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _BROKEN_PIPE
-    except (ConfigurationError, JournalError) as error:
-        display.complain(error)
-        display.name_unfinished()
-        return _USAGE
-    except NuvoError as error:
-        display.complain(error)
-        display.name_unfinished()
-        return _TROUBLE
-    return _exit_code(display) if code is None else code
+    return asyncio.run(_followed(display, work, goes_on=goes_on))
+
+
+async def _followed(
+    display: Display, work: Coroutine[Any, Any, int | None], *, goes_on: bool
+) -> int:
+    working = asyncio.create_task(work)
+    with _cancelled_by_signals(working) as signals:
+        await asyncio.wait([working])
+        code = _INTERRUPTED + signals[0] if signals else _TROUBLE
+        try:
+            done = working.result()
+            return _exit_code(display) if done is None else done
+        except asyncio.CancelledError:
+            if goes_on:
+                display.name_unstarted()
+        except BrokenPipeError:
+            _give_up(sys.stdout)
+            return _INTERRUPTED + signal.SIGPIPE
+        except NuvoError as error:
+            display.complain(error)
+            code = _USAGE if isinstance(error, ConfigurationError) else _TROUBLE
+        except OSError as error:
+            display.complain(f"cannot write what there is to tell: {error.strerror}")
+            _give_up(sys.stdout)
+        if goes_on:
+            display.name_unfinished()
+        return code
+
+
+def _give_up(stream: TextIO) -> None:
+    """Write to nowhere: Python flushes once more when it ends, and would tell of it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+@contextmanager
+def _cancelled_by_signals(working: asyncio.Task[Any]) -> Iterator[list[int]]:
+    """Have the first signal to end cancel the work; those after it must not cut anything off."""
+    noted: list[int] = []
+    loop = asyncio.get_running_loop()
+
+    def note(number: int) -> None:
+        if not noted:
+            working.cancel()
+        noted.append(number)
+
+    if sys.platform == "win32":  # asyncio has no handlers of signals there.
+        signal.signal(signal.SIGINT, lambda number, _: loop.call_soon_threadsafe(note, number))
+        yield noted
+        return
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, note, number)
+    yield noted
+    for number in _SIGNALS:
+        loop.remove_signal_handler(number)
+        if noted:  # All is told, and the exit code is decided.
+            signal.signal(number, signal.SIG_IGN)
 
 
 def _exit_code(display: Display) -> int:
@@ -53,19 +102,6 @@ def _exit_code(display: Display) -> int:
     if display.timed_out:
         return _TIMED_OUT
     return _FAILED if display.failed else 0
-
-
-async def _each(ids: Sequence[str], work: Callable[[str], Coroutine[Any, Any, None]]) -> None:
-    """Do the same for all ids at once."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            for one in ids:
-                group.create_task(work(one))
-    except ExceptionGroup as mistakes:
-        mistake = mistakes.exceptions[0]
-    else:
-        return
-    raise mistake
 
 
 async def trigger(
@@ -85,7 +121,7 @@ async def trigger(
                 display.print_json(one)
 
     async with NuvoClient.from_env(environ) as client:
-        await _each(pipeline_ids, create)
+        await together(map(create, pipeline_ids))
 
 
 async def get(display: Display, environ: Mapping[str, str], execution_ids: Sequence[str]) -> None:
@@ -95,13 +131,17 @@ async def get(display: Display, environ: Mapping[str, str], execution_ids: Seque
         try:
             found[execution_id] = await client.get_execution(execution_id)
         except NuvoError as error:
-            display.troubled = True
-            display.complain(f"execution {execution_id}: {error}")
+            missing[execution_id] = error
 
     found: dict[str, Execution] = {}
+    missing: dict[str, NuvoError] = {}
     async with NuvoClient.from_env(environ) as client:
-        await _each(execution_ids, read)
+        await together(map(read, execution_ids))
     report_executions(display, [found[one] for one in execution_ids if one in found])
+    for one in execution_ids:
+        if one in missing:
+            display.troubled = True
+            display.complain(f"execution {one}: {missing[one]}")
 
 
 async def list_all(
@@ -115,8 +155,12 @@ async def list_all(
             )
         except ValueError as error:
             raise ConfigurationError(str(error)) from error
+        count = 0
         async for execution in executions:
+            count += 1
             list_execution(display, execution)
+    if not count and display.is_for_people:
+        click.echo("no executions", err=True)
 
 
 async def wait(
@@ -130,7 +174,11 @@ async def wait(
     async def follow_one(execution_id: str) -> None:
         try:
             ended = await client.wait_for_completion(
-                execution_id, raise_on_failure=False, timeout=timeout, on_poll=display.see
+                execution_id,
+                raise_on_failure=False,
+                timeout=timeout,
+                poll=PollPolicy(not_found_grace=_GRACE),
+                on_poll=display.see,
             )
         except NuvoError as error:
             display.fail(execution_id, error)
@@ -139,7 +187,7 @@ async def wait(
 
     display.expect(execution_ids)
     async with NuvoClient.from_env(environ) as client, display.live():
-        await _each(execution_ids, follow_one)
+        await together(map(follow_one, execution_ids))
     display.summarize()
     display.name_unfinished()
 
