@@ -38,6 +38,7 @@ _READ_WITHIN = 4
 # A page that takes longer, in seconds, is a reason to read by id meanwhile.
 _LATE = 5.0
 _SHORTEST_TICK = 0.001
+_LAST_LOOKS_EVERY = 0.25
 _AT_ONCE = float("-inf")
 
 
@@ -103,6 +104,8 @@ class Engine:
         # Among many, the next sweep comes first, and may show it.
         self._put(watch, self._next_tick if self._ways.is_trusted else now)
         self._silence.look_again()
+        if (moment := wait.last_look_at) is not None:
+            wait.last_look = asyncio.get_running_loop().call_at(moment, self._look_once_more, watch)
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run())
         self._news.set()
@@ -110,6 +113,8 @@ class Engine:
     def leave(self, wait: Wait) -> set[asyncio.Task[None]]:
         """Let a wait go; return the tasks that end because it was the last of its kind."""
         self._inside -= 1
+        if wait.last_look is not None:
+            wait.last_look.cancel()
         ending: set[asyncio.Task[None]] = set()
         watch = self._watches.get(wait.execution_id)
         if watch is not None and wait in watch.waits:
@@ -122,6 +127,18 @@ class Engine:
             self._task.cancel()
             ending.add(self._task)
         return ending
+
+    def _look_once_more(self, watch: Watch) -> None:
+        """The time of a wait is nearly over, and what has ended by now is worth to be known."""
+        now = _now()
+        if self._is_left_to_listing(watch):
+            # One sweep will do for all whose time ends at about the same moment.
+            if now > self._page_at + _LAST_LOOKS_EVERY:
+                self._next_tick = now
+        elif watch.reading is None and watch.waits:
+            self._put(watch, min(watch.due, now))
+            watch.read_by = now
+        self._news.set()
 
     @property
     def is_idle(self) -> bool:

@@ -16,6 +16,10 @@ from nuvo_async.polling import PollPolicy
 __all__ = ["Wait", "WaitOptions", "passes"]
 
 
+# Seconds before a deadline, in which an answer has most probably come.
+_LAST_LOOK = 1.0
+
+
 def passes(trouble: NuvoError) -> bool:
     """Whether it says nothing of an execution, and may be over when it is asked for again."""
     if isinstance(trouble, APIError):
@@ -56,6 +60,7 @@ class Wait:
     last: Execution | None = field(init=False, default=None)
     timed_out: WaitTimeoutError | None = field(init=False, default=None)
     trouble: NuvoError | None = field(init=False, default=None)
+    last_look: asyncio.TimerHandle | None = field(init=False, default=None)
     _unread_since: datetime | None = field(init=False, default=None)
     _deadline: float | None = field(init=False, default=None)
     _clock: asyncio.Timeout | None = field(init=False, default=None)
@@ -68,6 +73,13 @@ class Wait:
         self.started = now
         if self.options.timeout is not None:
             self._deadline = now + self.options.timeout
+
+    @property
+    def last_look_at(self) -> float | None:
+        """When to ask for the last time, so that the answer still comes in time."""
+        if self.options.timeout is None or self._deadline is None:
+            return None
+        return self._deadline - min(_LAST_LOOK, self.options.timeout / 10)
 
     # ── For the caller ────────────────────────────────────────────────────────────────────────
 

@@ -944,3 +944,18 @@ def test_a_listing_that_shows_what_the_caller_has_is_no_news():
         return await asyncio.gather(*(poller.wait(known.wait_for(one)) for one in old))
 
     assert all(one.succeeded for one in run(main()))
+
+
+@pytest.mark.parametrize("count", [1, 100])
+@pytest.mark.parametrize("with_logs", [True, False])
+def test_a_wait_looks_once_more_before_its_time_is_over(count, with_logs):
+    """What has ended long before is not told as pending, however seldom it is asked for."""
+    model = Model([0.0] * count, [4.0] * count)
+    policy = PollPolicy(min_interval=3, max_interval=3, jitter=0)
+
+    async def main() -> list[Execution]:
+        poller = Poller(model, 100)
+        wanted = options(policy, timeout=5.8, with_logs=with_logs)
+        return await asyncio.gather(*(poller.wait(Wait(f"e{n}", wanted)) for n in range(count)))
+
+    assert all(one.succeeded for one in run(main()))

@@ -215,6 +215,7 @@ async def test_the_command_line_examples(nuvo_server, tmp_path):
     nuvo_server.add_pipeline("orders")
     nuvo_server.add_pipeline("stock")
     (tmp_path / "nightly.txt").write_text("orders\nstock\n")
+    (tmp_path / "running.txt").write_text("\n".join(nuvo_server.start("orders")))
     [block] = re.findall(r"```console\n(.*?)```", section("Command line"), re.DOTALL)
     process = await asyncio.create_subprocess_exec(
         *("bash", "-euo", "pipefail", "-c", block),
@@ -229,7 +230,7 @@ async def test_the_command_line_examples(nuvo_server, tmp_path):
     )
     output, _ = await process.communicate()
     assert process.returncode == 0, output
-    assert len(nuvo_server.executions) == 1 + 2 + 2 + 2
+    assert len(nuvo_server.executions) == 1 + 1 + 2 + 2 + 2
     assert (tmp_path / "ended.jsonl").read_text().count("SUCCESSFUL") == 4  # And their runs.
 
 
