@@ -36,10 +36,11 @@ __all__ = [
 Call = Literal["read", "create", "page"]
 REFERENCE = "aiohttp + json()"
 OURS = "nuvo_async"
-TOKEN = "benchmark-token"
+# As long as one that is random enough; what is searched for in answers is found sooner so.
+TOKEN = "Zq8fK2mPxTb7Yw3Rk9Lc5Vn1Hs4Jd6GaQeUiOo0Mz"
 HEADERS = {"Authorization": f"Bearer {TOKEN}", "Accept": "application/json"}
 _PAGES = EXECUTIONS // 100
-PAGE = "?options[pagination][limit]=100&options[pagination][offset]="
+PAGE = "?pagination[limit]=100&pagination[offset]="
 _ids = count()
 
 

@@ -78,8 +78,8 @@ def growing(_: random.Random) -> Iterator[float]:
 
 
 STRATEGIES = {
-    "engine, with_logs=True": engine(with_logs=True),
-    "engine, with_logs=False": engine(with_logs=False),
+    "nuvo_async, with_logs=True": engine(with_logs=True),
+    "nuvo_async, with_logs=False": engine(with_logs=False),
     "each every 1 s": each(lambda _: repeat(1.0)),
     "each every 5 s": each(lambda _: repeat(5.0)),
     "each, exponential, full jitter": each(exponential),
@@ -148,7 +148,7 @@ def table(results: list[Result]) -> Table:
     notes = ["On a simulated clock; latency in seconds; the processor's includes the model's."]
     by_name = {(result.runs, result.strategy): result for result in results}
     for runs in dict.fromkeys(result.runs for result in results):
-        best = by_name[runs, "engine, with_logs=False"]
+        best = by_name[runs, "nuvo_async, with_logs=False"]
         usual = by_name[runs, "each every 1 s"]
         notes.append(
             f"{runs:,} runs: {usual.requests / best.requests:.0f} times fewer requests than one a"

@@ -42,9 +42,8 @@ class Authorizer:
         answer = await self._dispatcher.send(request, token)
         if answer.status == 401 and self._key is not None:
             request.in_doubt = False
-            refusal = protocol.error_of(answer)
-            if request.hooks.on_trouble is not None and refusal is not None:
-                request.hooks.on_trouble(refusal)
+            if request.hooks.on_trouble is not None:
+                request.hooks.on_trouble(protocol.error_of(answer))
             token = await self._exchange(self._key, exchanges, request.hooks)
             answer = await self._dispatcher.send(request, token)
         return answer

@@ -4,8 +4,9 @@ Unknown fields are ignored and unknown enum values kept. Nothing is coerced: a v
 type than documented is an `InvalidResponseError` that names its place.
 """
 
+from collections.abc import Callable, Hashable
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from nuvo_async.executions import Execution
 
@@ -33,10 +34,11 @@ def unstructure(model: object) -> Any:
 def structure(obj: object, shape: type[T], where: str = "") -> T:
     """Make any model of parsed JSON; `where` is the place that the JSON was found at."""
     try:
-        return _converter().structure(obj, shape)
-    except Exception:  # noqa: BLE001, S110 - whatever it was, the second reading tells it better
-        pass
-    from nuvo_async.hooks import structure_in_detail  # noqa: PLC0415 - see below
+        made: T = _hook(cast("Hashable", shape))(obj, shape)
+    except Exception:  # noqa: BLE001 - whatever it was, the second reading tells it better
+        from nuvo_async.hooks import structure_in_detail  # noqa: PLC0415 - see below
+    else:
+        return made
 
     return structure_in_detail(_converter(detailed=True), obj, shape, where)
 
@@ -47,3 +49,8 @@ def _converter(*, detailed: bool = False) -> "Converter":
     from nuvo_async.hooks import make_converter  # noqa: PLC0415
 
     return make_converter(detailed=detailed)
+
+
+@cache
+def _hook(shape: type) -> Callable[[Any, Any], Any]:
+    return _converter().get_structure_hook(shape)

@@ -55,7 +55,7 @@ class Dispatcher:
                 request.in_doubt = False
                 trouble = _trouble(outcome)
                 _log.info("%s; attempt %d follows in %.2f s", trouble, attempt, delay)
-                if request.hooks.on_trouble is not None and trouble is not None:
+                if request.hooks.on_trouble is not None:
                     request.hooks.on_trouble(trouble)
                 await asyncio.sleep(delay)
         except asyncio.CancelledError as cancelled:
@@ -88,7 +88,7 @@ def _final(outcome: Answer | TransportError) -> Answer:
     return outcome
 
 
-def _trouble(outcome: Answer | TransportError) -> NuvoError | None:
+def _trouble(outcome: Answer | TransportError) -> NuvoError:
     return outcome if isinstance(outcome, TransportError) else protocol.error_of(outcome)
 
 

@@ -31,6 +31,7 @@ class Lifetime:
 
     def inside(self) -> "_Inside":
         """Be inside the client while the block runs; `end` makes it a `ClientClosedError`."""
+        self.check()
         return _Inside(self)
 
     def end(self, *, own: bool) -> None:
@@ -55,7 +56,6 @@ class _Inside:
         self._cancelled = False
 
     def __enter__(self) -> None:
-        self._lifetime.check()
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("a NuvoClient has to be used from a task of the event loop")

@@ -149,7 +149,9 @@ def create_execution(pipeline_id: str, hooks: Hooks = _NO_HOOKS) -> Request:
 def read_execution(execution_id: str, hooks: Hooks = _NO_HOOKS) -> Request:
     """Read by ID: `GET execution/{id}`."""
     segment = arguments.path_segment("execution_id", execution_id)
-    return Request("GET", f"execution/{quote(segment, safe='')}", hooks=hooks)
+    if not (segment.isascii() and segment.isalnum()):
+        segment = quote(segment, safe="")
+    return Request("GET", f"execution/{segment}", hooks=hooks)
 
 
 def list_executions(query: str, hooks: Hooks = _NO_HOOKS) -> Request:
@@ -234,10 +236,8 @@ def parse_revoked(answer: Answer) -> None:
     _structure(answer, str, _member(answer, "message"), "message")
 
 
-def error_of(answer: Answer) -> NuvoError | None:
-    """The error that the status of an answer stands for, by table; `None` for a 2xx."""
-    if 200 <= answer.status < 300:
-        return None
+def error_of(answer: Answer) -> NuvoError:
+    """The error that the status of an answer stands for, by table, where it is no 2xx."""
     if 300 <= answer.status < 400:
         to = answer.header("Location") or "nowhere"
         return _invalid(
@@ -302,8 +302,8 @@ def _member(answer: Answer, name: str) -> object:
 
 
 def _json(answer: Answer) -> object:
-    if refusal := error_of(answer):
-        raise refusal
+    if not 200 <= answer.status < 300:
+        raise error_of(answer)
     if not answer.complete:
         raise _invalid(answer, f"the body is over the limit; {len(answer.body)} bytes were read")
     body: bytes | str = answer.body

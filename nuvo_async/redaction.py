@@ -52,7 +52,10 @@ class Redactor:
 
     def may_be_in(self, body: bytes) -> bool:
         """Whether a secret may be in there: quick to say, as no escape changes what is plain."""
-        return any(mark in body for mark in self._marks)
+        for mark in self._marks:  # noqa: SIM110 - a generator takes longer than what it does here
+            if mark in body:
+                return True
+        return False
 
     def blank(self, text: str) -> str:
         """Replace each secret in the text."""

@@ -108,7 +108,7 @@ class Transport:
         sent_at = datetime.now(UTC)
         outcome: Answer | TransportError
         try:
-            async with session.request(
+            response = await session.request(
                 request.method,
                 self._url(request),
                 data=request.body,
@@ -117,17 +117,20 @@ class Transport:
                 raise_for_status=False,
                 auto_decompress=True,
                 timeout=self._timeout,
-            ) as response:
+            )
+            try:
                 body, complete = await self._read(response)
-                outcome = Answer(
-                    request,
-                    status=response.status,
-                    headers=response.headers,
-                    body=body,
-                    complete=complete,
-                    sent_at=sent_at,
-                    redactor=self._redactor,
-                )
+            finally:
+                response.release()
+            outcome = Answer(
+                request,
+                status=response.status,
+                headers=response.headers,
+                body=body,
+                complete=complete,
+                sent_at=sent_at,
+                redactor=self._redactor,
+            )
         except asyncio.CancelledError as error:
             _drop_frames(error)
             raise
@@ -160,6 +163,8 @@ class Transport:
 
     def _url(self, request: Request) -> URL:
         base = self._base_url
+        if not request.query:
+            return base.with_path(base.raw_path + request.path, encoded=True)
         return URL.build(
             scheme=base.scheme,
             authority=base.raw_authority,
