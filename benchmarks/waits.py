@@ -170,7 +170,11 @@ def draw(results: list[Result]) -> None:
     names = list(reversed(STRATEGIES))
     height = 0.8 / len(counts)
     measures = ("requests", "peak", "latency")
-    titles = ("requests per run", "requests per second, at the peak", "noticed late by, s (mean)")
+    titles = (
+        "requests per run",
+        "requests per second at the peak (log)",
+        "noticed late by, s (mean)",
+    )
     for axis, measure_, title in zip(axes, measures, titles, strict=True):
         for row, runs in enumerate(counts):
             values = {one.strategy: getattr(one, measure_) for one in results if one.runs == runs}
