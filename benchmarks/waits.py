@@ -172,7 +172,7 @@ def draw(results: list[Result]) -> None:
     measures = ("requests", "peak", "latency")
     titles = (
         "requests per run",
-        "requests per second at the peak (log)",
+        "peak per second (log)",
         "noticed late by, s (mean)",
     )
     for axis, measure_, title in zip(axes, measures, titles, strict=True):

@@ -162,14 +162,17 @@ async def test_what_was_held_up_by_its_journal_heeds_a_pause_that_began_meanwhil
         fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", slow_disk)
-    running = asyncio.create_task(
-        anext(nuvo_client.run_pipelines(["orders"], journal=tmp_path / "journal"))
-    )
+
+    async def run_pipelines():
+        batch = nuvo_client.run_pipelines(["orders"], journal=tmp_path / "journal")
+        return [run async for run in batch]
+
+    running = asyncio.create_task(run_pipelines())
     await asyncio.sleep(0.45)  # The header is on disk, and the intent is being written.
     nuvo_server.add_fault("list", faults.status(429, retry_after=1))
     paused_at = asyncio.get_running_loop().time()
     await nuvo_client.list_executions()
-    assert (await running).succeeded
+    assert [run.succeeded for run in await running] == [True]
     [create] = [one for one in nuvo_server.requests if one.call == "create"]
     position = nuvo_server.requests.index(create)
     assert position == 1 or nuvo_server.requests[position - 1].call == "list"
