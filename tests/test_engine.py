@@ -846,18 +846,19 @@ def test_a_sweep_that_was_given_up_is_no_outage():
 
 
 def test_an_answer_at_the_very_end_of_an_outage_lets_the_wait_go_on():
-    class LastMoment(Model):
-        async def read(self, execution_id: str, hooks: Hooks = NO_HOOKS) -> Execution:
-            loop = asyncio.get_running_loop()
-            answer = loop.create_future()
-            loop.call_at(loop.time() + 10, answer.set_result, None)  # Before any timer set now.
-            await self._travel("read", hooks)
-            await answer
-            return self._states[0][loop.time() > self.ends[0]]
+    """It comes after the clock has struck, and before the waiting task has taken note of that."""
 
     async def main() -> Execution:
-        poller = Poller(LastMoment([0.0], [5.0], latency=0), 100)
-        return await poller.wait(Wait("e0", options(PollPolicy(max_outage=10))))
+        loop = asyncio.get_running_loop()
+        running, ended = Model([0.0], [5.0])._states[0]
+        wait = Wait("e0", options(PollPolicy(max_outage=10)))
+        wait.start(0.0)
+        wait.meet_silence(0.0)
+        outcome = asyncio.ensure_future(wait.outcome())
+        await asyncio.sleep(5)
+        loop.call_at(10, lambda: wait.see(running, final=False))  # Ties are broken by age.
+        loop.call_at(20, lambda: wait.see(ended, final=True))
+        return await outcome
 
     assert run(main()).succeeded
 
