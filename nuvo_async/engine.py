@@ -191,16 +191,16 @@ class Engine:
             self._next_tick = now
         if now >= self._next_tick:
             self._begin_tick(now)
-        if self._sweeping is not None and self._ways.is_trusted:
-            if now >= self._late_at:
-                self._read_overdue(now)
-            # Where no more may be begun, the end of a reading makes another turn.
-            return min(self._next_tick, self._late_at) if self._credit else self._next_tick
-        self._read_due()
-        first = self._schedule.first()
-        if first is None or not self._credit:
+        if self._ways.is_trusted and now >= self._late_at:
+            self._read_overdue(now)
+        if self._sweeping is None or not self._ways.is_trusted:
+            self._read_due()
+        if not self._credit:  # The end of a reading makes another turn.
             return self._next_tick
-        return min(self._next_tick, first.read_by if self._ways.is_trusted else first.due)
+        if self._ways.is_trusted:
+            return min(self._next_tick, self._late_at)
+        first = self._schedule.first()
+        return self._next_tick if first is None else min(self._next_tick, first.due)
 
     def _begin_tick(self, now: float) -> None:
         youngest = ((policy, next(reversed(alike))) for policy, alike in self._waits.items())
@@ -387,7 +387,7 @@ class Engine:
                 self._begin_reading(watch)
 
     def _read_overdue(self, now: float) -> None:
-        """While a sweep takes long, read what has to be read now, whatever it will show."""
+        """Read what has to be read now, whatever the next sweep will show, or this one."""
         others = []
         while self._credit and (watch := self._schedule.first()) and watch.due <= now:
             self._schedule.pop()
