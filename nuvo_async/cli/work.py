@@ -23,6 +23,7 @@ __all__ = ["follow", "get", "list_all", "run", "show_runs", "trigger", "wait"]
 
 _FAILED, _USAGE, _TROUBLE, _TIMED_OUT = 1, 2, 3, 4
 _INTERRUPTED = 128  # And the number of the signal, as a shell tells of it.
+_BROKEN_PIPE = 141  # Likewise, where there are signals.
 _SIGNALS = () if sys.platform == "win32" else (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PAGE_SIZE = 100
 # Ids that are given by hand have existed for a while; long enough for those of a trigger just now.
@@ -55,7 +56,7 @@ async def _followed(
                 display.name_unstarted()
         except BrokenPipeError:
             _give_up(sys.stdout)
-            return _INTERRUPTED + signal.SIGPIPE
+            return _BROKEN_PIPE
         except NuvoError as error:
             display.complain(error)
             code = _USAGE if isinstance(error, ConfigurationError) else _TROUBLE
@@ -89,11 +90,13 @@ def _cancelled_by_signals(working: asyncio.Task[Any]) -> Iterator[list[int]]:
         return
     for number in _SIGNALS:
         loop.add_signal_handler(number, note, number)
-    yield noted
-    for number in _SIGNALS:
-        loop.remove_signal_handler(number)
-        if noted:  # All is told, and the exit code is decided.
-            signal.signal(number, signal.SIG_IGN)
+    try:
+        yield noted
+    finally:
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)
+            if noted:  # All is told, and the exit code is decided.
+                signal.signal(number, signal.SIG_IGN)
 
 
 def _exit_code(display: Display) -> int:
