@@ -2,6 +2,7 @@
 
 import sys
 import traceback
+from contextlib import suppress
 from importlib.util import find_spec
 
 _USAGE, _TROUBLE, _BUG, _INTERRUPTED = 2, 3, 70, 130
@@ -13,7 +14,9 @@ def main() -> None:
         code = _run()
     except KeyboardInterrupt:
         code = _INTERRUPTED
-    except OSError:  # There is no place to tell it.
+    except OSError as error:
+        with suppress(OSError):  # There may be no place to tell it.
+            print(f"nuvo-async: {error}", file=sys.stderr)  # noqa: T201
         code = _TROUBLE
     except Exception:  # noqa: BLE001 - 1 would tell that an execution has failed
         traceback.print_exc()

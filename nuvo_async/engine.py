@@ -14,7 +14,7 @@ import random
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from nuvo_async.errors import APIError, AuthenticationError, NuvoError
 from nuvo_async.executions import Execution, ExecutionPage
@@ -74,7 +74,7 @@ class Engine:
         self._readings = 0
         self._ways = Ways()
         self._sweeping: asyncio.Task[None] | None = None
-        self._late_at = self._page_at = 0.0
+        self._late_at = self._page_at = self._pace = 0.0
         # What was due by then has been looked for in the listing.
         self._looked_for = self._last_sweep = float("-inf")
         self._new: set[str] = set()
@@ -110,12 +110,12 @@ class Engine:
             self._task = asyncio.create_task(self._run())
         self._news.set()
 
-    def leave(self, wait: Wait) -> set[asyncio.Task[None]]:
+    def leave(self, wait: Wait) -> set[asyncio.Task[Any]]:
         """Let a wait go; return the tasks that end because it was the last of its kind."""
         self._inside -= 1
         if wait.last_look is not None:
             wait.last_look.cancel()
-        ending: set[asyncio.Task[None]] = set()
+        ending: set[asyncio.Task[Any]] = set()
         watch = self._watches.get(wait.execution_id)
         if watch is not None and wait in watch.waits:
             self._remove(watch, wait)
@@ -132,8 +132,10 @@ class Engine:
         """The time of a wait is nearly over, and what has ended by now is worth to be known."""
         now = _now()
         if self._is_left_to_listing(watch):
-            # One sweep will do for all whose time ends at about the same moment.
-            if now > self._page_at + _LAST_LOOKS_EVERY:
+            # One more sweep will do for all whose time ends at about the same moment; in trouble,
+            # the server's own wish decides.
+            again_at = self._page_at + max(_LAST_LOOKS_EVERY, self._pace / 4)
+            if self._sweeping is None and self._silence.trouble is None and now > again_at:
                 self._next_tick = now
         elif watch.reading is None and watch.waits:
             self._put(watch, min(watch.due, now))
@@ -204,8 +206,8 @@ class Engine:
 
     def _begin_tick(self, now: float) -> None:
         youngest = ((policy, next(reversed(alike))) for policy, alike in self._waits.items())
-        pace = min(policy.delay(now - wait.started) for policy, wait in youngest)
-        self._next_tick = now + max(pace, _SHORTEST_TICK)
+        self._pace = min(policy.delay(now - wait.started) for policy, wait in youngest)
+        self._next_tick = now + max(self._pace, _SHORTEST_TICK)
         self._ways.next_tick()
         if self._readings < self._most_readings:
             self._credit = max(self._credit, 1)
@@ -223,7 +225,8 @@ class Engine:
             self._news.set()
 
     def _next_late_at(self, now: float) -> float:
-        return now + min(_LATE, *(policy.max_interval / 2 for policy in self._waits))
+        late = min((_LATE, *(policy.max_interval / 2 for policy in self._waits)))
+        return now + max(late, _SHORTEST_TICK)
 
     # ── By listing ────────────────────────────────────────────────────────────────────────────
 
@@ -240,7 +243,7 @@ class Engine:
             self._on_unswept(listing, problem)
             self._looked_for = began
         except asyncio.CancelledError:
-            if not self._readings:
+            if not self._readings and self._sweeping in {None, asyncio.current_task()}:
                 self._silence.withdraw()
             raise
         else:
@@ -404,17 +407,28 @@ class Engine:
         self._credit -= 1
         self._readings += 1
         watch.read_by = _now() + _longest_unread(watch)
-        reading = self._tasks.create_task(self._read(watch))
-        # Where tasks are eager, it may be over already.
-        watch.reading = None if reading.done() else reading
+        watch.reading = self._tasks.create_task(self._read(watch))
+        # Not at the end of the reading itself: one that is cancelled at once never begins.
+        watch.reading.add_done_callback(lambda reading: self._end_reading(watch, reading))
 
-    async def _read(self, watch: Watch) -> None:
-        earned = 1
+    def _end_reading(self, watch: Watch, reading: asyncio.Task[int]) -> None:
+        watch.reading = None
+        self._readings -= 1
+        earned = 1 if reading.cancelled() or reading.exception() else reading.result()
+        self._credit = min(self._credit + earned, self._most_readings - self._readings)
+        if watch.waits:
+            # A reading may have taken long, and what was planned when it began is over.
+            watch.read_by = _now() + _longest_unread(watch)
+            self._put(watch, watch.due)
+        self._news.set()
+
+    async def _read(self, watch: Watch) -> int:
+        """Read by ID, and return how much credit that earns."""
         try:
             execution = await self._api.read(watch.execution_id, self._hooks_for(watch))
         except NuvoError as trouble:
-            earned = 0 if passes(trouble) else 1
             self._on_unread(watch, trouble)
+            return 0 if passes(trouble) else 1
         except asyncio.CancelledError:
             if self._readings == 1 and self._sweeping is None:
                 self._silence.withdraw()
@@ -422,18 +436,9 @@ class Engine:
         except Exception as crash:  # noqa: BLE001 - it ends the waits that it concerns
             _log.exception("reading execution %s has failed", watch.execution_id)
             self._end(watch, crash)
-        else:
-            earned = 2
-            self._on_read(watch, execution)
-        finally:
-            watch.reading = None
-            self._readings -= 1
-            self._credit = min(self._credit + earned, self._most_readings - self._readings)
-            if watch.waits:
-                # A reading may have taken long, and what was planned when it began is over.
-                watch.read_by = _now() + _longest_unread(watch)
-                self._put(watch, watch.due)
-            self._news.set()
+            return 1
+        self._on_read(watch, execution)
+        return 2
 
     def _hooks_for(self, watch: Watch) -> Hooks:
         async def before_sending(_: Request) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine, Iterable
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 __all__ = ["together"]
 
@@ -14,20 +14,27 @@ async def together(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
 
     The first that raises cancels the others, and its error comes out as it is, in no group. A
     cancellation of the caller always comes out, whatever the others raise when they end.
+
+    An `asyncio.TaskGroup` would leave a cancellation behind in the caller's task before Python
+    3.13, and swallow or repeat one from outside.
     """
-    caller = cast("asyncio.Task[Any]", asyncio.current_task())
-    cancelled_before = caller.cancelling()
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(work) for work in works]
-            if tasks:
-                # Not left to the end of the block: there, before Python 3.13, the cancellation
-                # by which a group wakes its caller would stay with the caller for good.
-                await asyncio.wait(tasks)
-    except BaseExceptionGroup as troubles:
-        trouble = troubles.exceptions[0]
-        if caller.cancelling() > cancelled_before:
-            raise asyncio.CancelledError from trouble
-    else:
-        return [task.result() for task in tasks]
-    raise trouble
+    tasks = [asyncio.create_task(work) for work in works]
+    left = set(tasks)
+    cancelled: asyncio.CancelledError | None = None
+    trouble: BaseException | None = None
+    while left:
+        try:
+            done, left = await asyncio.wait(left, return_when=asyncio.FIRST_EXCEPTION)
+        except asyncio.CancelledError as error:
+            cancelled = cancelled or error
+        else:
+            errors = [task.exception() for task in done if not task.cancelled()]
+            trouble = trouble or next(filter(None, errors), None)
+        if cancelled is not None or trouble is not None:
+            for task in left:
+                task.cancel()
+    if cancelled is not None:
+        raise cancelled
+    if trouble is not None:
+        raise trouble
+    return [task.result() for task in tasks]

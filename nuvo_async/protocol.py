@@ -10,6 +10,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 from urllib.parse import quote
 
+import attrs
 import orjson
 from attrs import define, field, frozen
 
@@ -69,6 +70,7 @@ _EXECUTIONS = tuple[Execution, ...]
 _MAX_MESSAGE = 500
 _MAX_BODY = 2000
 _MAX_DEPTH = 4
+_MAX_NESTING = 10
 # What a gateway answers when it does not know whether the service behind it acted. 303 points at
 # the outcome of an action that was carried out.
 _UNCLEAR = {303, 408}
@@ -199,7 +201,7 @@ def parse_created(answer: Answer, pipeline_id: str) -> list[Execution]:
             raise _not_asked_for(answer, f"data[{index}].pipeline", pipeline_id)
         if BLANK in execution.id:
             raise _invalid(answer, "expected an id, got a secret", f"data[{index}].id")
-    return list(entries)
+    return [_redacted(answer, execution) for execution in entries]
 
 
 def parse_execution(answer: Answer, execution_id: str) -> Execution:
@@ -210,12 +212,15 @@ def parse_execution(answer: Answer, execution_id: str) -> Execution:
     execution = _structure(answer, Execution, json[where] if where else json, where)
     if execution.id != execution_id:
         raise _not_asked_for(answer, f"{where}.id".removeprefix("."), execution_id)
-    return execution
+    return _redacted(answer, execution)
 
 
 def parse_page(answer: Answer) -> ExecutionPage:
     """Read all: `{"data": [execution], "pagination": {...}}`."""
-    return _structure(answer, ExecutionPage, _object(answer), "")
+    page = _structure(answer, ExecutionPage, _object(answer), "")
+    if all(one.error is None for one in page.data):
+        return page
+    return attrs.evolve(page, data=tuple([_redacted(answer, one) for one in page.data]))
 
 
 def parse_token(answer: Answer) -> AccessToken:
@@ -306,15 +311,27 @@ def _json(answer: Answer) -> object:
         raise error_of(answer)
     if not answer.complete:
         raise _invalid(answer, f"the body is over the limit; {len(answer.body)} bytes were read")
-    body: bytes | str = answer.body
-    if not answer.request.answer_is_secret and answer.redactor.may_be_in(answer.body):
-        # Models end in messages, logs and journals; so none of them gets to hold a secret.
-        body = answer.redactor.blank(answer.body.decode("utf-8", errors="surrogateescape"))
     try:
-        return orjson.loads(body)
+        json = orjson.loads(answer.body)
     except orjson.JSONDecodeError as error:
         problem = f"expected JSON: {error.msg} (line {error.lineno}, column {error.colno})"
+    else:
+        if not answer.request.answer_is_secret and answer.redactor.may_be_in(answer.body):
+            # Models end in messages, logs and journals; so none of them gets to hold a secret.
+            return _blanked(json, answer.redactor)
+        return json
     raise _invalid(answer, problem)
+
+
+def _blanked(json: object, redactor: Redactor, depth: int = 0) -> object:
+    """Blank secrets in all strings that a model may take, which lie no deeper than that."""
+    if isinstance(json, str):
+        return redactor.blank(json)
+    if isinstance(json, list) and depth < _MAX_NESTING:
+        return [_blanked(one, redactor, depth + 1) for one in json]
+    if isinstance(json, dict) and depth < _MAX_NESTING:
+        return {name: _blanked(value, redactor, depth + 1) for name, value in json.items()}
+    return json
 
 
 def _structure(answer: Answer, shape: type[T], json: object, where: str) -> T:
@@ -327,6 +344,14 @@ def _structure(answer: Answer, shape: type[T], json: object, where: str) -> T:
 
 def _not_asked_for(answer: Answer, where: str, asked: str) -> InvalidResponseError:
     return _invalid(answer, f"expected the one that was asked for, {asked!r}", where)
+
+
+def _redacted(answer: Answer, execution: Execution) -> Execution:
+    # The one free text in an execution, where a secret may be in other letters, too.
+    if execution.error is None:
+        return execution
+    message = answer.redactor.blank(execution.error.message)
+    return attrs.evolve(execution, error=attrs.evolve(execution.error, message=message))
 
 
 def _invalid(answer: Answer, problem: str, where: str = "") -> InvalidResponseError:

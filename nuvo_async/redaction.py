@@ -51,7 +51,7 @@ class Redactor:
         ]
 
     def may_be_in(self, body: bytes) -> bool:
-        """Whether a secret may be in there: quick to say, as no escape changes what is plain."""
+        """Whether a secret may be in there as it is, or with what is not plain escaped."""
         for mark in self._marks:  # noqa: SIM110 - a generator takes longer than what it does here
             if mark in body:
                 return True
@@ -108,7 +108,7 @@ def _forms(character: str) -> str:
 
 
 def _is_plain(character: str) -> bool:
-    # Nothing escapes these, and a token has hundreds of them: alternatives would take long.
+    # Hardly anything escapes these, and a token has hundreds of them: alternatives would take long.
     return character.isascii() and character.isalnum()
 
 

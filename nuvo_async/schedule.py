@@ -30,7 +30,7 @@ class Watch:
     read_by: float = float("inf")
     scheduled: float | None = None
     must_be_read: bool = False
-    reading: asyncio.Task[None] | None = None
+    reading: asyncio.Task[int] | None = None
     asked_at: float = 0.0
     silent_from: float | None = None
     updated_at: datetime | None = None

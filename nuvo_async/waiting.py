@@ -100,14 +100,18 @@ class Wait:
                     raise  # It is the callback's own.
                 if self.ended is not None and not self._states:
                     return self.ended  # It came at the very last moment.
-                if self._deadline is None:
-                    continue  # An answer ended the outage at the very last moment.
+                if self.options.timeout is None and not self._is_over():
+                    continue  # An answer has ended the outage meanwhile.
             except asyncio.CancelledError as cancelled:
                 cancelled.add_note(
                     f"execution {self.execution_id} was being waited for; it goes on remotely"
                 )
                 raise
             raise self._end_of_time() from self.trouble
+
+    def _is_over(self) -> bool:
+        now = asyncio.get_running_loop().time()
+        return self._deadline is not None and self._deadline <= now
 
     async def _follow(self, clock: asyncio.Timeout) -> Execution:
         while True:

@@ -65,8 +65,9 @@ async def start(
 
 
 def heed_ctrl_c() -> None:
-    """Where the tests themselves run in the background, a shell has them ignore it."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    """Where the tests themselves run in the background, a shell has them ignore such signals."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 async def run(server: NuvoServer | None, *arguments: str, stdin: str = "", **env: str) -> Done:
@@ -456,7 +457,7 @@ async def test_a_full_disk_is_no_crash(nuvo_server, command):
     done = await finish_without_stdout(process)
     assert done.code == 3
     if command != "--help":
-        assert "cannot write what there is to tell: No space left on device" in done.err
+        assert "nuvo-async: No space left on device" in done.err
 
 
 async def test_a_journal_that_is_no_file_is_exit_code_2(nuvo_server):
@@ -512,6 +513,36 @@ async def test_other_signals_to_end_name_what_goes_on_too(nuvo_server, signal_, 
     done = await finish(process, nuvo_server)
     assert done.code == code
     assert f"nuvo-async wait {nuvo_server.executions[0]['id']}\n" in done.err
+
+
+async def test_what_is_to_be_ignored_stays_so(nuvo_server):
+    """As `nohup` has it for a batch that goes on when its terminal is closed."""
+    nuvo_server.add_pipeline("slow", duration=1.5)
+    process = await asyncio.create_subprocess_exec(
+        *(*COMMAND, "run", "slow"),
+        env=environ(nuvo_server),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+    )
+    await line_that_has(process, "is PROCESSING")
+    process.send_signal(signal.SIGHUP)
+    assert (await finish(process, nuvo_server)).code == 0
+
+
+async def test_what_a_journal_tells_again_counts_as_started(nuvo_server, tmp_path):
+    nuvo_server.add_pipeline("quick")
+    nuvo_server.add_pipeline("empty", files=0)
+    nuvo_server.add_pipeline("slow", duration=60)
+    command = ["run", "quick", "empty", "slow", "empty", "--journal", str(tmp_path / "journal")]
+    assert (await run(nuvo_server, *command, "--timeout", "1")).code == 4
+    process = await start(*command, env=environ(nuvo_server))
+    await line_that_has(process, "slow: ")
+    process.send_signal(signal.SIGINT)
+    done = await finish(process, nuvo_server)
+    assert done.code == 130
+    assert "not seen to start" not in done.err
 
 
 async def test_ctrl_c_in_the_demo_names_nothing_that_has_ended_with_it():

@@ -34,6 +34,7 @@ from nuvo_async import (
     WaitTimeoutError,
     converter,
 )
+from nuvo_async.engine import Engine
 from nuvo_async.poller import Poller
 from nuvo_async.protocol import Hooks
 from nuvo_async.waiting import Wait, WaitOptions
@@ -960,3 +961,66 @@ def test_a_wait_looks_once_more_before_its_time_is_over(count, with_logs):
         return await asyncio.gather(*(poller.wait(Wait(f"e{n}", wanted)) for n in range(count)))
 
     assert all(one.succeeded for one in run(main()))
+
+
+@pytest.mark.parametrize("moment", ["at once", "in the next moment"])
+def test_waits_that_are_left_before_they_have_asked_take_no_place_along(moment):
+    """A task that is cancelled before its first step never comes to its end, either."""
+
+    async def main() -> Execution:
+        poller = Poller(Model([0.0] * 30, [10.0] * 30), 5)
+        kept = asyncio.ensure_future(poller.wait(Wait("e0", options())))
+        await asyncio.sleep(1)
+        for n in range(1, 30):
+            if moment == "at once":
+                with pytest.raises(WaitTimeoutError):
+                    await poller.wait(Wait(f"e{n}", options(timeout=0)))
+            else:
+                left = asyncio.ensure_future(poller.wait(Wait(f"e{n}", options())))
+                await asyncio.sleep(0)
+                left.cancel()
+                await asyncio.wait([left])
+        return await asyncio.wait_for(kept, 30)
+
+    assert run(main()).succeeded
+
+
+def test_last_looks_are_no_reason_to_list_without_end():
+    """Deadlines that are spread over seconds have a few more sweeps, and not one each."""
+    count = 1000
+    model = Model([n / count for n in range(count)], [300.0] * count)
+    policy = PollPolicy(min_interval=5, max_interval=30)
+
+    async def follow(poller: Poller, n: int) -> None:
+        with pytest.raises(WaitTimeoutError):
+            await poller.wait(
+                Wait(f"e{n}", options(policy, timeout=12 + 8 * n / count, with_logs=False))
+            )
+
+    async def main() -> None:
+        poller = Poller(model, 100)
+        await asyncio.sleep(1)
+        await asyncio.gather(*(follow(poller, n) for n in range(count)))
+
+    run(main())
+    assert len([at for at, _ in model.requests if 12 < at < 20]) < 40
+
+
+def test_to_poll_without_delay_is_no_busy_loop():
+    model = Model([0.0] * 10, [20.0] * 10, latency=2.0)
+    turns = 0
+
+    class Counted(Engine):
+        def _turn(self, now: float) -> float | None:
+            nonlocal turns
+            turns += 1
+            return super()._turn(now)
+
+    async def main() -> None:
+        poller = Poller(model, 100)
+        poller._engine = Counted(model, 100, unknown_statuses=set())
+        policy = PollPolicy(min_interval=0, max_interval=0)
+        await asyncio.gather(*(poller.wait(Wait(f"e{n}", options(policy))) for n in range(10)))
+
+    run(main())
+    assert turns < 50_000  # One for each millisecond, the shortest tick, and some for what came.

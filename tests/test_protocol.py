@@ -342,3 +342,22 @@ def test_a_secret_is_no_id():
     got.redactor.add("a-canary-t0ken")
     with pytest.raises(InvalidResponseError, match=r"data\[0\].id: expected an id, got a secret"):
         protocol.parse_created(got, "orders")
+
+
+@pytest.mark.parametrize("secret", ["123456", "pipeline", "SUCCESSFUL"])
+def test_a_secret_that_is_a_word_or_a_number_spoils_no_answer(secret):
+    """It is blanked where it is a text, and nowhere else."""
+    json = payload()
+    json["logs"][0]["data"]["total_rows"] = 1_234_567
+    got = answer({"data": json}, secret=secret)
+    execution = protocol.parse_execution(got, "65f0")
+    assert execution.logs[0].data is not None
+    assert execution.logs[0].data.total_rows == 1_234_567
+
+
+def test_a_secret_in_other_letters_is_blanked_in_what_failed():
+    json = payload(status="FAILED", error={"message": "no key 6f9619ff-8b86", "type": "X"})
+    got = answer({"data": json}, secret="6F9619FF-8B86")
+    execution = protocol.parse_execution(got, "65f0")
+    assert execution.error is not None
+    assert execution.error.message == "no key [secret]"

@@ -59,6 +59,7 @@ class Display:
     failed: bool = field(init=False, default=False)
     _started: int = field(init=False, default=0)
     _rows: dict[str, Row] = field(init=False, factory=dict)
+    _empty: Counter[str] = field(init=False, factory=Counter)
     _unstarted: list[Row] = field(init=False, factory=list)
     _running: dict[str, Row] = field(init=False, factory=dict)
     _told: set[str] = field(init=False, factory=set)
@@ -104,6 +105,7 @@ class Display:
         for one in executions:
             self.see(one)
         if not executions:
+            self._empty[pipeline_id] += 1
             self._tell(f"{pipeline_id}: there is no file, so there is no execution")
 
     def see(self, execution: Execution) -> None:
@@ -124,6 +126,7 @@ class Display:
     def end_run(self, run: PipelineRun) -> None:
         """Take in how the run of a pipeline ended."""
         self.done += 1
+        self._started += self._is_replayed(run)
         error = None if isinstance(run.error, ExecutionsFailed) else run.error
         for one in run.executions:
             if one.is_finished:
@@ -136,6 +139,15 @@ class Display:
             row = Row(_now(), pipeline=run.pipeline_id)
             self._unstarted.append(row)
             self._fail(row, error)
+
+    def _is_replayed(self, run: PipelineRun) -> bool:
+        """Whether it is told by a journal, and was never seen to start."""
+        if run.executions:
+            return run.executions[0].id not in self._rows
+        if run.error is not None:
+            return False
+        self._empty[run.pipeline_id] -= 1
+        return self._empty[run.pipeline_id] < 0
 
     def fail(self, execution_id: str, error: NuvoError) -> None:
         """Take in what ended the wait for an execution."""
@@ -214,21 +226,24 @@ class Display:
         if not is_free or not self._err.is_terminal or self._err.is_dumb_terminal:
             yield
             return
-        with Live(
+        self._live = Live(
             console=self._err,
             get_renderable=self._screen,
             auto_refresh=False,
             transient=True,
             redirect_stdout=False,
             redirect_stderr=False,
-        ) as self._live:
-            drawing = asyncio.create_task(self._draw(self._live))
-            try:
-                yield
-            finally:
-                drawing.cancel()
-                await asyncio.wait([drawing])
-        self._live = None
+        )
+        try:
+            with self._live:
+                drawing = asyncio.create_task(self._draw(self._live))
+                try:
+                    yield
+                finally:
+                    drawing.cancel()
+                    await asyncio.wait([drawing])
+        finally:
+            self._live = None
 
     async def _draw(self, live: Live) -> None:
         while True:

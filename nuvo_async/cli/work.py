@@ -61,7 +61,7 @@ async def _followed(
             display.complain(error)
             code = _USAGE if isinstance(error, ConfigurationError) else _TROUBLE
         except OSError as error:
-            display.complain(f"cannot write what there is to tell: {error.strerror}")
+            display.complain(error.strerror or error)
             _give_up(sys.stdout)
         if goes_on:
             display.name_unfinished()
@@ -88,12 +88,14 @@ def _cancelled_by_signals(working: asyncio.Task[Any]) -> Iterator[list[int]]:
         signal.signal(signal.SIGINT, lambda number, _: loop.call_soon_threadsafe(note, number))
         yield noted
         return
-    for number in _SIGNALS:
+    # What is to be ignored stays so, as `nohup` and shells have it.
+    numbers = [one for one in _SIGNALS if signal.getsignal(one) is not signal.SIG_IGN]
+    for number in numbers:
         loop.add_signal_handler(number, note, number)
     try:
         yield noted
     finally:
-        for number in _SIGNALS:
+        for number in numbers:
             loop.remove_signal_handler(number)
             if noted:  # All is told, and the exit code is decided.
                 signal.signal(number, signal.SIG_IGN)
