@@ -4,9 +4,9 @@ Unknown fields are ignored and unknown enum values kept. Nothing is coerced: a v
 type than documented is an `InvalidResponseError` that names its place.
 """
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from nuvo_async.executions import Execution
 
@@ -34,7 +34,7 @@ def unstructure(model: object) -> Any:
 def structure(obj: object, shape: type[T], where: str = "") -> T:
     """Make any model of parsed JSON; `where` is the place that the JSON was found at."""
     try:
-        made: T = _hook(cast("Hashable", shape))(obj, shape)
+        made: T = _hook(shape)(obj, shape)  # type: ignore[arg-type]  # all classes are hashable
     except Exception:  # noqa: BLE001 - whatever it was, the second reading tells it better
         from nuvo_async.hooks import structure_in_detail  # noqa: PLC0415 - see below
     else:

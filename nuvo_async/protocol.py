@@ -347,11 +347,11 @@ def _not_asked_for(answer: Answer, where: str, asked: str) -> InvalidResponseErr
 
 
 def _redacted(answer: Answer, execution: Execution) -> Execution:
-    # The one free text in an execution, where a secret may be in other letters, too.
-    if execution.error is None:
+    if (error := execution.error) is None:
         return execution
-    message = answer.redactor.blank(execution.error.message)
-    return attrs.evolve(execution, error=attrs.evolve(execution.error, message=message))
+    # The one free text in an execution, where a secret may be in other letters, too.
+    message = answer.redactor.blank(error.message)
+    return attrs.evolve(execution, error=attrs.evolve(error, message=message))
 
 
 def _invalid(answer: Answer, problem: str, where: str = "") -> InvalidResponseError:
