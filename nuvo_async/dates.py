@@ -4,13 +4,15 @@ from datetime import UTC, datetime
 
 __all__ = ["from_text", "to_text"]
 
+_parse = datetime.fromisoformat
+
 
 def from_text(text: str) -> datetime:
     """Read an ISO 8601 date-time with `Z`, an offset or none, which means UTC.
 
     Digits beyond microseconds are cut off. Raises `ValueError` for any other text.
     """
-    value = datetime.fromisoformat(text)
+    value = _parse(text)
     return value if value.tzinfo is not None else value.replace(tzinfo=UTC)
 
 

@@ -218,7 +218,7 @@ def parse_execution(answer: Answer, execution_id: str) -> Execution:
 def parse_page(answer: Answer) -> ExecutionPage:
     """Read all: `{"data": [execution], "pagination": {...}}`."""
     page = _structure(answer, ExecutionPage, _object(answer), "")
-    if all(one.error is None for one in page.data):
+    if not [one for one in page.data if one.error is not None]:
         return page
     return attrs.evolve(page, data=tuple([_redacted(answer, one) for one in page.data]))
 
