@@ -34,7 +34,8 @@ class Dispatcher:
         attempt = 1
         try:
             while True:
-                entered = await self._throttle.enter()
+                if (entered := self._throttle.enter_at_once()) is None:
+                    entered = await self._throttle.enter()
                 try:
                     if request.hooks.before_sending is not None:
                         await request.hooks.before_sending(request)

@@ -31,7 +31,8 @@ class Lifetime:
 
     def inside(self) -> "_Inside":
         """Be inside the client while the block runs; `end` makes it a `ClientClosedError`."""
-        self.check()
+        if self.closed or self._loop is not asyncio.get_running_loop():  # Or else all is well.
+            self.check()
         return _Inside(self)
 
     def end(self, *, own: bool) -> None:

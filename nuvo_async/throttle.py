@@ -24,16 +24,22 @@ class Throttle:
         self._queue: deque[asyncio.Future[None]] = deque()
         self._resume_at = self._tuned_at = float("-inf")
 
+    def enter_at_once(self) -> float | None:
+        """Take a place if there is one; return when that was, by the loop's clock."""
+        now = asyncio.get_running_loop().time()
+        if self._queue or not self._has_room(now):
+            return None
+        self._in_flight += 1
+        return now
+
     async def enter(self) -> float:
-        """Wait for a place, and for the end of a pause; return when that was, by the loop's clock.
+        """Wait for a place, and for the end of a pause; return when that was.
 
         Whoever has entered must `leave`.
         """
+        if (entered := self.enter_at_once()) is not None:
+            return entered
         loop = asyncio.get_running_loop()
-        now = loop.time()
-        if not self._queue and self._has_room(now):
-            self._in_flight += 1
-            return now
         turn = loop.create_future()
         self._queue.append(turn)
         self._admit()
@@ -48,7 +54,8 @@ class Throttle:
     def leave(self) -> None:
         """Give the place to the next in the queue."""
         self._in_flight -= 1
-        self._admit()
+        if self._queue:
+            self._admit()
 
     def _has_room(self, now: float) -> bool:
         return self._in_flight < int(self._room) and now >= self._resume_at

@@ -137,8 +137,9 @@ class Transport:
         # ValueError is what aiohttp raises for requests that it finds no way to send.
         except (aiohttp.ClientError, OSError, ValueError) as error:
             outcome = self._trouble(request, error, sent_at)
-        shown = outcome.status if isinstance(outcome, Answer) else outcome
-        _log.debug("%s %s: %s", request.method, request.path, shown)
+        if _log.isEnabledFor(logging.DEBUG):
+            shown = outcome.status if isinstance(outcome, Answer) else outcome
+            _log.debug("%s %s: %s", request.method, request.path, shown)
         return outcome
 
     async def close(self) -> None:
