@@ -459,10 +459,10 @@ def _checked_session(session: aiohttp.ClientSession | None) -> aiohttp.ClientSes
         raise ConfigurationError(
             "session must have no auth of its own: the client sets Authorization"
         )
-    if own := session.headers.keys() & {"Authorization", "access_token"}:
+    if own := [name for name in ("Authorization", "access_token") if name in session.headers]:
         raise ConfigurationError(
-            f"session must have no default header {' or '.join(sorted(own))}: it would be sent with"
-            " calls that must not have it"
+            f"session must have no default header {' or '.join(own)}: it would be sent with calls"
+            " that must not have it"
         )
     return session
 
