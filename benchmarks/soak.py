@@ -41,6 +41,7 @@ __all__ = ["main"]
 
 _MOST_IN_FLIGHT = 100
 _LONGEST = 3.0
+_DISTURBED = 5.0
 # The first rounds fill caches and pools. After that, so much more is allowed in the last.
 _WARM_UP = 2
 _MOST_OBJECTS = 1.005
@@ -153,7 +154,9 @@ class Soak:
 
     async def _disturb(self) -> None:
         calls: list[Literal["create", "read", "list"]] = ["create", "read", "list"]
-        while True:
+        end = time.monotonic() + _DISTURBED
+        # Not for ever: a client that holds back would not be through with the faults laid out.
+        while time.monotonic() < end:
             await asyncio.sleep(self._dice.uniform(0.05, 0.5))
             call = self._dice.choice(calls)
             fault = self._dice.choice(_FOR_LISTINGS if call == "list" else _PASSING)

@@ -3,6 +3,7 @@
 The work is in modules of its own, imported when a command is run: `--help` has to come at once.
 """
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -177,6 +178,10 @@ def list_(
     return work.follow(display, work.list_all(display, settings.environ(), limit, query))
 
 
+def _timeout_option(help_: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    return click.option("--timeout", metavar="S", type=float, callback=check_timeout, help=help_)
+
+
 _FILE = click.option(
     "--file", metavar="FILE", help="Take ids from a file, too, one a line; - is stdin."
 )
@@ -193,13 +198,7 @@ Examples:
 )
 @click.argument("execution_ids", metavar="[EXECUTION_ID|-]...", nargs=-1)
 @_FILE
-@click.option(
-    "--timeout",
-    metavar="S",
-    type=float,
-    callback=check_timeout,
-    help="Wait so many seconds at most.",
-)
+@_timeout_option("Wait so many seconds at most.")
 @settings_options
 def wait(
     settings: Settings,
@@ -235,13 +234,7 @@ Examples:
     type=click.IntRange(min=1),
     help="Pipelines under way at once; all of them by default.",
 )
-@click.option(
-    "--timeout",
-    metavar="S",
-    type=float,
-    callback=check_timeout,
-    help="Wait so many seconds at most for each pipeline, once it is triggered.",
-)
+@_timeout_option("Wait so many seconds at most for each pipeline, once it is triggered.")
 @click.option(
     "--journal",
     metavar="FILE",

@@ -248,6 +248,7 @@ def settings_options(command: Command) -> Command:
         ),
         click.option(
             "--identifier-type",
+            metavar="USER|SUB_ORG",
             type=click.Choice(["USER", "SUB_ORG"], case_sensitive=False),
             help="What NAME is; or NUVO_IDENTIFIER_TYPE.",
         ),
