@@ -95,10 +95,14 @@ def _cancelled_by_signals(working: asyncio.Task[Any]) -> Iterator[list[int]]:
     try:
         yield noted
     finally:
+        if noted:  # All is told, and the exit code is decided: none of them gets through any more.
+            signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
         for number in numbers:
             loop.remove_signal_handler(number)
-            if noted:  # All is told, and the exit code is decided.
+            if noted:
                 signal.signal(number, signal.SIG_IGN)
+        if noted:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
 
 
 def _exit_code(display: Display) -> int:
