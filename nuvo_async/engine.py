@@ -35,7 +35,7 @@ _FEW = 5
 # Each is read by its id within so many times its `max_interval`, less a share for sweeps that are
 # in the way, and for spread.
 _READ_WITHIN = 4
-# A page that takes longer, in seconds, is a reason to read by id meanwhile.
+# A page, or a whole sweep, that takes longer, in seconds, is a reason to read by id meanwhile.
 _LATE = 5.0
 _SHORTEST_TICK = 0.001
 _LAST_LOOKS_EVERY = 0.25

@@ -1,7 +1,7 @@
 """Many executions, many pipelines: fan out, and hand over each result as it ends.
 
-An iterator does its work in one task of its own, which holds a task group and ends with it. What is
-no result ends the group, and comes out as the error that it is.
+An iterator does its work in one task of its own, which ends with it. The tasks under that one work
+together: what is no result ends all of them, and comes out as the error that it is.
 """
 
 import asyncio
