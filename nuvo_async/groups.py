@@ -22,6 +22,7 @@ async def together(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     left = set(tasks)
     cancelled: asyncio.CancelledError | None = None
     trouble: BaseException | None = None
+    is_ending = False
     while left:
         try:
             done, left = await asyncio.wait(left, return_when=asyncio.FIRST_EXCEPTION)
@@ -30,7 +31,9 @@ async def together(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
         else:
             errors = [task.exception() for task in done if not task.cancelled()]
             trouble = trouble or next(filter(None, errors), None)
-        if cancelled is not None or trouble is not None:
+        # Once, so that nothing cuts off what they do to clean up.
+        if not is_ending and (cancelled is not None or trouble is not None):
+            is_ending = True
             for task in left:
                 task.cancel()
     if cancelled is not None:

@@ -41,6 +41,28 @@ async def test_the_first_error_comes_out_as_it_is_and_ends_the_others():
     assert asyncio.all_tasks() == before
 
 
+async def test_nobody_is_cut_off_while_cleaning_up():
+    """Neither by another that fails meanwhile, nor by a second cancellation of the caller."""
+    cleaned = []
+
+    async def clean_up(seconds):
+        try:
+            await asyncio.sleep(10)
+        finally:
+            await asyncio.sleep(seconds)
+            cleaned.append(seconds)
+            raise ValueError
+
+    task = asyncio.create_task(together(clean_up(n / 100) for n in range(1, 5)))
+    await asyncio.sleep(0.01)
+    task.cancel()
+    await asyncio.sleep(0.005)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert sorted(cleaned) == [0.01, 0.02, 0.03, 0.04]
+
+
 async def test_a_cancellation_comes_out_once_whatever_the_others_raise():
     ended = []
 
