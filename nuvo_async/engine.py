@@ -78,6 +78,7 @@ class Engine:
         # What was due by then has been looked for in the listing.
         self._looked_for = self._last_sweep = float("-inf")
         self._new: set[str] = set()
+        self._suspect: Watch | None = None
         self._listing_refused = False
         self._silence = Silence(self._waits)
 
@@ -314,6 +315,9 @@ class Engine:
             return
         # Where Read by ID has told of the same state, the listing has no news of it.
         is_news = moment is None or moment != watch.updated_at or watch.listed_by is listing
+        was_listed = watch.listed_by is listing
+        if was_listed and not execution.is_finished and moment != watch.updated_at:
+            self._suspect = watch  # Something has changed; it may be more than is shown.
         watch.updated_at = _later(watch.updated_at, moment)
         self._note_status(execution)
         for wait in tuple(watch.waits):
@@ -362,6 +366,10 @@ class Engine:
 
     def _audit(self) -> None:
         """Read some by id that are left to the listing: the more, the more it is in doubt."""
+        suspect, self._suspect = self._suspect, None
+        if suspect is not None and suspect.waits and suspect.reading is None and self._credit:
+            suspect.scheduled = None
+            self._begin_reading(suspect)
         for _ in range(2**self._ways.strikes):
             watch = self._schedule.first()
             if watch is None or not self._is_left_to_listing(watch) or not self._credit:
