@@ -19,7 +19,7 @@ from pathlib import Path
 from benchmarks.report import Table
 from benchmarks.simulation import Model, run
 from nuvo_async import NuvoClient
-from nuvo_async.poller import Poller
+from nuvo_async.waiting.poller import Poller
 
 __all__ = ["table"]
 

@@ -17,11 +17,11 @@ from typing import Any, TypeVar
 
 from attrs import define, evolve, field
 
-from nuvo_async.errors import NotFoundError
-from nuvo_async.executions import Execution, ExecutionPage
-from nuvo_async.models import ExecutionStatus, Pagination, TriggerType
-from nuvo_async.protocol import Hooks, Request
+from nuvo_async.models.errors import NotFoundError
+from nuvo_async.models.executions import Execution, ExecutionPage
+from nuvo_async.models.shapes import ExecutionStatus, Pagination, TriggerType
 from nuvo_async.testing.listing import parse_query
+from nuvo_async.wire.protocol import Hooks, Request
 
 __all__ = ["Model", "SimulatedLoop", "durations", "run"]
 

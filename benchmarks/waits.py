@@ -22,8 +22,8 @@ from attrs import frozen
 from benchmarks.report import Table
 from benchmarks.simulation import Model, durations, run
 from nuvo_async import PollPolicy
-from nuvo_async.poller import Poller
-from nuvo_async.waiting import WaitOptions
+from nuvo_async.waiting.poller import Poller
+from nuvo_async.waiting.wait import WaitOptions
 
 PICTURE = Path(__file__).with_name("waits.svg")
 POLICY = PollPolicy()

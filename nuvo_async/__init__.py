@@ -11,8 +11,7 @@ Start with `NuvoClient`; `nuvo_async.converter` turns models into JSON and back,
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from nuvo_async.credentials import AccessToken, LicenseKey
-from nuvo_async.errors import (
+from nuvo_async.models.errors import (
     APIError,
     AuthenticationError,
     BadRequestError,
@@ -29,7 +28,7 @@ from nuvo_async.errors import (
     ServerError,
     TransportError,
 )
-from nuvo_async.executions import (
+from nuvo_async.models.executions import (
     CreateOutcomeUnknownError,
     DestinationError,
     DestinationSizeLimitError,
@@ -48,7 +47,7 @@ from nuvo_async.executions import (
     WaitTimeoutError,
     WriteFileFailureError,
 )
-from nuvo_async.models import (
+from nuvo_async.models.shapes import (
     Actor,
     ActorType,
     ErrorDetail,
@@ -60,16 +59,17 @@ from nuvo_async.models import (
     RunType,
     TriggerType,
 )
-from nuvo_async.polling import PollPolicy
 from nuvo_async.version import __version__
+from nuvo_async.waiting.policy import PollPolicy
+from nuvo_async.wire.credentials import AccessToken, LicenseKey
 
 if TYPE_CHECKING:
     from nuvo_async.client import NuvoClient
-    from nuvo_async.retry import RetryPolicy
+    from nuvo_async.wire.retry import RetryPolicy
 else:
     # aiohttp and asyncio take longer to import than all else here, and `nuvo-async --help`, or
     # whoever reads models only, does without.
-    _LATE = {"NuvoClient": "nuvo_async.client", "RetryPolicy": "nuvo_async.retry"}
+    _LATE = {"NuvoClient": "nuvo_async.client", "RetryPolicy": "nuvo_async.wire.retry"}
 
     def __getattr__(name: str) -> object:
         if name not in _LATE:

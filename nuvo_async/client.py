@@ -9,24 +9,24 @@ import aiohttp
 from yarl import URL
 
 from nuvo_async import arguments
-from nuvo_async.api import ExecutionAPI
-from nuvo_async.auth import Authorizer
-from nuvo_async.credentials import AccessToken, LicenseKey, credentials_from_env
-from nuvo_async.dispatch import Dispatcher
-from nuvo_async.errors import ConfigurationError
-from nuvo_async.executions import Execution, ExecutionPage, PipelineRun, failures_of
-from nuvo_async.journal import Journal
-from nuvo_async.lifetime import Lifetime
-from nuvo_async.pages import iterate
-from nuvo_async.poller import Poller
-from nuvo_async.polling import PollPolicy
-from nuvo_async.query import list_query
-from nuvo_async.redaction import Redactor
-from nuvo_async.retry import RetryPolicy
-from nuvo_async.runs import PipelineBatch, Put, stream, wait_for_all
-from nuvo_async.throttle import Throttle
-from nuvo_async.transport import Transport, checked_base_url
-from nuvo_async.waiting import WaitOptions
+from nuvo_async.batches.journal import Journal
+from nuvo_async.batches.runs import PipelineBatch, Put, stream, wait_for_all
+from nuvo_async.models.errors import ConfigurationError
+from nuvo_async.models.executions import Execution, ExecutionPage, PipelineRun, failures_of
+from nuvo_async.waiting.policy import PollPolicy
+from nuvo_async.waiting.poller import Poller
+from nuvo_async.waiting.wait import WaitOptions
+from nuvo_async.wire.api import ExecutionAPI
+from nuvo_async.wire.attempts import Dispatcher
+from nuvo_async.wire.auth import Authorizer
+from nuvo_async.wire.credentials import AccessToken, LicenseKey, credentials_from_env
+from nuvo_async.wire.lifetime import Lifetime
+from nuvo_async.wire.pages import iterate
+from nuvo_async.wire.query import list_query
+from nuvo_async.wire.redaction import Redactor
+from nuvo_async.wire.retry import RetryPolicy
+from nuvo_async.wire.throttle import Throttle
+from nuvo_async.wire.transport import Transport, checked_base_url
 
 __all__ = ["NuvoClient"]
 
@@ -378,8 +378,8 @@ class NuvoClient:
             journal: a file to keep what was done in, so that a crash loses nothing. Run again with
                 the same list and file, it tells again how those ended that had, waits for those
                 under way, starts those that were not or were clearly refused, and reports those
-                whose Create was cut off as `CreateOutcomeUnknownError`. `nuvo_async.journal`
-                documents the format.
+                whose Create was cut off as `CreateOutcomeUnknownError`. The format is documented in
+                `nuvo_async.batches.journal`.
             timeout: for the wait for each pipeline, once its executions are created.
             poll: as in `wait_for_completion`.
             with_logs: as in `wait_for_completion`.

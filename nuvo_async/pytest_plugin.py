@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nuvo_async.client import NuvoClient
-from nuvo_async.polling import PollPolicy
-from nuvo_async.retry import RetryPolicy
 from nuvo_async.testing import NuvoServer
+from nuvo_async.waiting.policy import PollPolicy
+from nuvo_async.wire.retry import RetryPolicy
 
 if TYPE_CHECKING:
     fixture = pytest.fixture

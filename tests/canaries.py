@@ -18,8 +18,8 @@ from unittest.mock import patch
 from attrs import define, field
 
 from nuvo_async import NuvoError
-from nuvo_async.redaction import Redactor
 from nuvo_async.testing import NuvoServer
+from nuvo_async.wire.redaction import Redactor
 
 __all__ = ["Watch", "watched"]
 

@@ -17,7 +17,7 @@ from nuvo_async import (
     TransportError,
 )
 from nuvo_async.testing import NuvoServer, faults
-from nuvo_async.transport import checked_base_url
+from nuvo_async.wire.transport import checked_base_url
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,10 @@ from rich.text import Text
 from nuvo_async.cli.display import Display
 from nuvo_async.cli.work import show_runs
 from nuvo_async.client import NuvoClient
-from nuvo_async.executions import Execution
-from nuvo_async.models import ErrorType
-from nuvo_async.polling import PollPolicy
+from nuvo_async.models.executions import Execution
+from nuvo_async.models.shapes import ErrorType
 from nuvo_async.testing import NuvoServer
+from nuvo_async.waiting.policy import PollPolicy
 
 __all__ = ["SCENES", "Scene", "add_scenes", "run_demo"]
 

@@ -26,9 +26,9 @@ from rich.text import Text
 
 from nuvo_async.cli.rows import Row, clean, count, outcome, seconds, trouble
 from nuvo_async.cli.settings import Output
-from nuvo_async.converter import unstructure
-from nuvo_async.errors import NuvoError
-from nuvo_async.executions import (
+from nuvo_async.models.converter import unstructure
+from nuvo_async.models.errors import NuvoError
+from nuvo_async.models.executions import (
     CreateOutcomeUnknownError,
     Execution,
     ExecutionsFailed,

@@ -10,8 +10,8 @@ from rich.text import Text
 
 from nuvo_async.cli.display import Display
 from nuvo_async.cli.rows import clean, local, outcome, seconds, status
-from nuvo_async.executions import Execution
-from nuvo_async.models import Actor, ExecutionRun
+from nuvo_async.models.executions import Execution
+from nuvo_async.models.shapes import Actor, ExecutionRun
 
 __all__ = ["list_execution", "report_executions"]
 

@@ -5,10 +5,10 @@ from datetime import datetime
 from attrs import define
 from rich.text import Text
 
-from nuvo_async.errors import NotFoundError, NuvoError
-from nuvo_async.executions import CreateOutcomeUnknownError, Execution, WaitTimeoutError
-from nuvo_async.models import ExecutionStatus
-from nuvo_async.redaction import printable
+from nuvo_async.models.errors import NotFoundError, NuvoError
+from nuvo_async.models.executions import CreateOutcomeUnknownError, Execution, WaitTimeoutError
+from nuvo_async.models.shapes import ExecutionStatus
+from nuvo_async.wire.redaction import printable
 
 __all__ = ["Row", "clean", "count", "local", "outcome", "seconds", "status", "trouble"]
 

@@ -7,7 +7,7 @@ import click
 
 from nuvo_async.cli.demo import SCENES, add_scenes
 from nuvo_async.cli.display import Display
-from nuvo_async.errors import ConfigurationError
+from nuvo_async.models.errors import ConfigurationError
 from nuvo_async.testing import NuvoServer
 
 __all__ = ["serve"]

@@ -27,7 +27,7 @@ from nuvo_async import (
     RetryPolicy,
     WaitTimeoutError,
 )
-from nuvo_async.converter import structure_execution, unstructure
+from nuvo_async.models.converter import structure_execution, unstructure
 from nuvo_async.testing import NuvoServer, faults
 
 

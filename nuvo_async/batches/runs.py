@@ -1,0 +1,298 @@
+"""Many executions, many pipelines: fan out, and hand over each result as it ends.
+
+An iterator does its work in one task of its own, which ends with it. The tasks under that one work
+together: what is no result ends all of them, and comes out as the error that it is.
+"""
+
+import asyncio
+import inspect
+import logging
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Collection,
+    Coroutine,
+    Iterator,
+    Sequence,
+)
+from datetime import datetime
+from typing import Any, TypeVar
+
+from attrs import define, evolve, field
+
+from nuvo_async.batches.journal import Journal
+from nuvo_async.models.errors import ClientClosedError, JournalError, NuvoError
+from nuvo_async.models.executions import (
+    CreateOutcomeUnknownError,
+    Execution,
+    PipelineRun,
+    WaitTimeoutError,
+    failures_of,
+)
+from nuvo_async.waiting.groups import together
+from nuvo_async.waiting.poller import Poller
+from nuvo_async.waiting.wait import Wait, WaitOptions
+from nuvo_async.wire.api import ExecutionAPI
+from nuvo_async.wire.lifetime import Lifetime
+from nuvo_async.wire.protocol import Hooks, Request
+
+__all__ = ["PipelineBatch", "Put", "stream", "wait_for_all"]
+
+T = TypeVar("T")
+Put = Callable[[T], Awaitable[None]]
+
+_log = logging.getLogger("nuvo_async")
+_MOST_NAMED = 20
+
+
+async def stream(
+    lifetime: Lifetime, work: Callable[[Put[T]], Awaitable[object]], *, most: int
+) -> AsyncGenerator[T]:
+    """Yield what `work` puts, at most so many results ahead of whoever takes them."""
+    lifetime.check()
+    results: asyncio.Queue[T | None] = asyncio.Queue()
+    room = asyncio.Semaphore(most)
+
+    async def put(result: T) -> None:
+        await room.acquire()
+        results.put_nowait(result)
+
+    async def run() -> None:
+        with lifetime.inside():
+            await work(put)
+
+    working = asyncio.create_task(run())
+    working.add_done_callback(lambda _: results.put_nowait(None))
+    try:
+        while (result := await results.get()) is not None:
+            room.release()
+            yield result
+        await working
+    except asyncio.CancelledError as cancelled:
+        for note in await _end(working):
+            cancelled.add_note(note)
+        raise
+    finally:
+        await _end(working)
+
+
+async def _end(working: asyncio.Task[None]) -> Sequence[str]:
+    """Cancel the work, and return what it notes."""
+    working.cancel()
+    await asyncio.wait([working])
+    try:
+        working.exception()  # It has come out already, or whoever it was for has left.
+    except asyncio.CancelledError as cancelled:
+        return getattr(cancelled, "__notes__", ())
+    return ()
+
+
+# ── Executions ────────────────────────────────────────────────────────────────────────────────
+
+
+async def wait_for_all(
+    poller: Poller, waits: Sequence[Wait], put: Put[Execution] | None = None
+) -> list[Execution]:
+    """Return the executions, in the order given, once all have ended; `put` each as it ends."""
+    try:
+        return await _follow_all(poller, waits, put)
+    except WaitTimeoutError:
+        raise  # It has them in `pending`.
+    except BaseException as error:
+        _note_remote(error, [wait.execution_id for wait in waits if wait.ended is None])
+        raise
+
+
+async def _follow_all(
+    poller: Poller, waits: Sequence[Wait], put: Put[Execution] | None = None
+) -> list[Execution]:
+    async def follow(wait: Wait) -> Execution:
+        execution = await poller.wait(wait)
+        if put is not None:
+            await put(execution)
+        return execution
+
+    try:
+        return await together(map(follow, waits))
+    except WaitTimeoutError as timeout:
+        if not any(wait.timed_out is timeout for wait in waits):
+            raise  # It is a callback's own.
+        raise WaitTimeoutError(
+            timeout.timeout,
+            pending={wait.execution_id: wait.last for wait in waits if wait.ended is None},
+            finished=[wait.ended for wait in waits if wait.ended is not None],
+        ) from timeout.__cause__
+
+
+def _note_remote(error: BaseException, ids: Sequence[str]) -> None:
+    """Say which executions go on; in the log, too, as whoever leaves an iterator sees no error."""
+    if ids:
+        more = len(ids) - _MOST_NAMED
+        names = ", ".join(ids[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+        error.add_note(f"no longer waited for, these executions go on remotely: {names}")
+        _log.debug("no longer waited for, these executions go on remotely: %s", ", ".join(ids))
+
+
+# ── Pipelines ─────────────────────────────────────────────────────────────────────────────────
+
+
+@define(eq=False)
+class PipelineBatch:
+    """A list of pipelines, of which so many are under way at once."""
+
+    api: ExecutionAPI
+    poller: Poller
+    options: WaitOptions
+    pipeline_ids: Sequence[str]
+    concurrency: int
+    journal: Journal | None = None
+    on_start: Callable[[str, list[Execution]], object] | None = None
+    _mistakes: list[Exception] = field(init=False, factory=list)
+    _under_way: dict[int, list[str]] = field(init=False, factory=dict)
+
+    def __attrs_post_init__(self) -> None:
+        if self.options.on_poll is not None:
+            self.options = evolve(self.options, on_poll=self._guarded(self.options.on_poll))
+
+    async def run(self, put: Put[PipelineRun]) -> None:
+        """Run all of them, and put each as it ends."""
+        try:
+            if self.journal is None:
+                await self._each(map(self._run, range(len(self.pipeline_ids))), put)
+            else:
+                await self._run_with(self.journal, put)
+        except BaseException as error:
+            _note_remote(error, [one for ids in self._under_way.values() for one in ids])
+            raise
+
+    async def _run_with(self, journal: Journal, put: Put[PipelineRun]) -> None:
+        try:
+            await journal.open()
+            await self._take_up(journal, put)
+        finally:
+            await journal.close()
+
+    async def _take_up(self, journal: Journal, put: Put[PipelineRun]) -> None:
+        known = {one.id for entry in journal.entries for one in entry.created or ()}
+        cut_off, rest = [], []
+        for position, entry in enumerate(journal.entries):
+            if entry.ended is not None:
+                await put(entry.ended)
+            elif entry.sent_at is not None:
+                cut_off.append((position, entry.sent_at))
+            else:
+                rest.append(position)
+        # These come first: what is started from now on could be taken for what they look for.
+        await self._each((self._look_for(n, sent_at, known) for n, sent_at in cut_off), put)
+        await self._each(map(self._run, rest), put)
+
+    async def _each(
+        self, runs: Iterator[Coroutine[Any, Any, PipelineRun]], put: Put[PipelineRun]
+    ) -> None:
+        """Await them, so many at a time."""
+
+        async def work() -> None:
+            for run in runs:
+                await put(await run)
+
+        await together(work() for _ in range(self.concurrency))
+
+    async def _run(self, position: int) -> PipelineRun:
+        pipeline_id = self.pipeline_ids[position]
+        executions: Sequence[Execution] = ()
+        waits: list[Wait] = []
+        try:
+            executions = await self._create(position)
+            waits = [self.options.wait_for(one) for one in executions]
+            if self.on_start is not None:
+                await self._guarded(self.on_start)(pipeline_id, list(executions))
+            executions = await _follow_all(self.poller, waits)
+        except (ClientClosedError, JournalError):
+            raise
+        except NuvoError as error:
+            if any(error is mistake for mistake in self._mistakes):
+                raise
+            self._under_way.pop(position, None)
+            seen = (wait.last or one for wait, one in zip(waits, executions, strict=True))
+            return PipelineRun(pipeline_id, tuple(seen), error)
+        del self._under_way[position]
+        if self.journal is not None:
+            await self.journal.note_ended(position, executions)
+        return PipelineRun(pipeline_id, tuple(executions), failures_of(executions))
+
+    async def _create(self, position: int) -> Sequence[Execution]:
+        pipeline_id, journal = self.pipeline_ids[position], self.journal
+        created: Sequence[Execution] | None
+        if journal is None:
+            created = await self.api.create(pipeline_id)
+        elif (created := journal.entries[position].created) is None:
+            created = await self._create_with(journal, position)
+        self._under_way[position] = [one.id for one in created]
+        if journal is not None and journal.entries[position].created is None:
+            await journal.note_created(position, created)
+        return created
+
+    async def _create_with(self, journal: Journal, position: int) -> Sequence[Execution]:
+        intent = _Intent(journal, position)
+        try:
+            return await self.api.create(self.pipeline_ids[position], intent.hooks)
+        except (CreateOutcomeUnknownError, JournalError):
+            raise
+        except NuvoError as refusal:
+            intent.withdraw(refusal)
+            await journal.settle()
+            raise
+        except asyncio.CancelledError as cancelled:
+            if not intent.is_in_doubt:
+                intent.withdraw(cancelled)
+            raise
+
+    async def _look_for(
+        self, position: int, sent_at: datetime, known: Collection[str]
+    ) -> PipelineRun:
+        pipeline_id = self.pipeline_ids[position]
+        unknown = await self.api.outcome_unknown(pipeline_id, sent_at, known=known)
+        return PipelineRun(pipeline_id, error=unknown)
+
+    def _guarded(self, callback: Callable[..., object]) -> Callable[..., Awaitable[None]]:
+        """Remember what a callback raises: it is the caller's mistake, not a pipeline's."""
+
+        async def guarded(*news: object) -> None:
+            try:
+                result = callback(*news)
+                if inspect.isawaitable(result):
+                    await result
+            except Exception as mistake:
+                self._mistakes.append(mistake)
+                raise
+
+        return guarded
+
+
+@define(eq=False)
+class _Intent:
+    """A Create, as the journal is told of it: intended before each time that it is sent."""
+
+    journal: Journal
+    position: int
+    _request: Request | None = field(init=False, default=None)
+
+    @property
+    def hooks(self) -> Hooks:
+        return Hooks(before_sending=self._declare, on_trouble=self.withdraw)
+
+    async def _declare(self, request: Request) -> None:
+        if not request.repeatable:  # It is the Create, and no exchange of a licence key.
+            self._request = request
+            await self.journal.intend(self.position)
+
+    @property
+    def is_in_doubt(self) -> bool:
+        return self._request is not None and self._request.in_doubt
+
+    def withdraw(self, reason: BaseException) -> None:
+        """It has started nothing."""
+        if self._request is not None:
+            self._request = None
+            self.journal.refuse(self.position, reason)

@@ -1,0 +1,321 @@
+"""An execution, and the exceptions that carry one.
+
+They live together since each needs the other: an execution raises the exception of its failure,
+which holds the execution.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Self
+
+from attrs import frozen
+
+from nuvo_async.models import dates
+from nuvo_async.models.errors import NuvoError
+from nuvo_async.models.shapes import (
+    Actor,
+    ErrorDetail,
+    ErrorType,
+    ExecutionRun,
+    ExecutionStatus,
+    Pagination,
+    TriggerType,
+)
+
+__all__ = [
+    "CreateOutcomeUnknownError",
+    "DestinationError",
+    "DestinationSizeLimitError",
+    "DestinationUnresponsiveError",
+    "ErrorThresholdExceededError",
+    "Execution",
+    "ExecutionFailedError",
+    "ExecutionPage",
+    "ExecutionsFailed",
+    "ParsingFailureError",
+    "PipelineRun",
+    "SourceDataEmptyError",
+    "SourceError",
+    "SourceUnresponsiveError",
+    "WaitOutageError",
+    "WaitTimeoutError",
+    "WriteFileFailureError",
+    "failures_of",
+]
+
+
+@frozen(weakref_slot=False)
+class Execution:
+    """One run of a pipeline, as Create, Read by ID and Read all return it.
+
+    What a call does not return is `None`, or `()` for `logs`: Create returns the first four
+    fields, Read all everything but `logs` and `configuration`, Read by ID everything.
+    """
+
+    id: str
+    pipeline: str
+    status: ExecutionStatus
+    trigger_type: TriggerType
+    error: ErrorDetail | None = None
+    logs: tuple[ExecutionRun, ...] = ()
+    configuration: str | None = None
+    created_at: datetime | None = None
+    created_by: Actor | None = None
+    updated_at: datetime | None = None
+    updated_by: Actor | None = None
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether it is SUCCESSFUL or FAILED; an unknown status is no end."""
+        return self.succeeded or self.failed
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it is SUCCESSFUL."""
+        return self.status == ExecutionStatus.SUCCESSFUL
+
+    @property
+    def failed(self) -> bool:
+        """Whether it is FAILED; someone may still fix it, which makes it PROCESSING again."""
+        return self.status == ExecutionStatus.FAILED
+
+    @property
+    def latest_run(self) -> ExecutionRun | None:
+        """The last entry of `logs`, or `None` where there is none."""
+        return self.logs[-1] if self.logs else None
+
+    def raise_for_failure(self) -> None:
+        """Raise the `ExecutionFailedError` of its error type if it FAILED."""
+        if self.failed:
+            raise _failure_of(self)
+
+
+@frozen
+class ExecutionPage:
+    """One page of Read all."""
+
+    data: tuple[Execution, ...]
+    pagination: Pagination
+
+
+class ExecutionFailedError(NuvoError):
+    """An execution FAILED; each documented error type has a subclass of its own.
+
+    `error_type` is `None` and `message` empty where the API gave no reason.
+    """
+
+    def __init__(self, execution: Execution) -> None:
+        detail = execution.error
+        reason = f"{detail.message} ({detail.type})" if detail else "the API gave no reason"
+        super().__init__(
+            f"execution {execution.id} of pipeline {execution.pipeline} failed: {reason}"
+        )
+        self.execution = execution
+        self.error_type: ErrorType | None = detail.type if detail else None
+        self.message = detail.message if detail else ""
+
+
+class SourceError(ExecutionFailedError):
+    """The input was at fault."""
+
+
+class SourceUnresponsiveError(SourceError):
+    """The input could not be reached (SOURCE_UNRESPONSIVE)."""
+
+
+class SourceDataEmptyError(SourceError):
+    """The file held no data (SOURCE_DATA_EMPTY)."""
+
+
+class ParsingFailureError(SourceError):
+    """The file could not be parsed (PARSING_FAILURE)."""
+
+
+class DestinationError(ExecutionFailedError):
+    """The output was at fault."""
+
+
+class DestinationUnresponsiveError(DestinationError):
+    """The output could not be reached (DESTINATION_UNRESPONSIVE)."""
+
+
+class DestinationSizeLimitError(DestinationError):
+    """The output's size limit was reached (DESTINATION_SIZE_LIMIT)."""
+
+
+class WriteFileFailureError(DestinationError):
+    """The output was reached, but refused to be written (WRITE_FILE_FAILURE)."""
+
+
+class ErrorThresholdExceededError(ExecutionFailedError):
+    """Too many cells were erroneous (ERROR_THRESHOLD_EXCEEDED).
+
+    `error_ratio` is their share in the latest run, from 0 to 1, or `None` where it is not known.
+    """
+
+    def __init__(self, execution: Execution) -> None:
+        super().__init__(execution)
+        run = execution.latest_run
+        self.error_ratio = run.data.error_ratio if run and run.data else None
+        if self.error_ratio is not None:
+            self.args = (f"{self.args[0]}; {self.error_ratio:.1%} of its cells are erroneous",)
+
+
+_FAILURES: Mapping[ErrorType | None, type[ExecutionFailedError]] = {
+    ErrorType.SOURCE_UNRESPONSIVE: SourceUnresponsiveError,
+    ErrorType.SOURCE_DATA_EMPTY: SourceDataEmptyError,
+    ErrorType.PARSING_FAILURE: ParsingFailureError,
+    ErrorType.DESTINATION_UNRESPONSIVE: DestinationUnresponsiveError,
+    ErrorType.DESTINATION_SIZE_LIMIT: DestinationSizeLimitError,
+    ErrorType.WRITE_FILE_FAILURE: WriteFileFailureError,
+    ErrorType.ERROR_THRESHOLD_EXCEEDED: ErrorThresholdExceededError,
+}
+
+
+def _failure_of(execution: Execution) -> ExecutionFailedError:
+    error_type = None if execution.error is None else execution.error.type
+    return _FAILURES.get(error_type, ExecutionFailedError)(execution)
+
+
+class ExecutionsFailed(NuvoError, ExceptionGroup[Exception]):  # noqa: N818 - a group, as the built-in one is named
+    """Several executions were awaited, and some failed, each with its own exception in here.
+
+    `except*` works on it by class; `executions` holds all of them, the good ones too, in order.
+    """
+
+    executions: tuple[Execution, ...]
+
+    def __new__(  # noqa: D102 - as the class says
+        cls, message: str, exceptions: Sequence[Exception], executions: Sequence[Execution] = ()
+    ) -> Self:
+        group = super().__new__(cls, message, exceptions)
+        group.executions = tuple(executions)
+        return group
+
+    def __init__(
+        self,
+        message: str,
+        exceptions: Sequence[Exception],
+        executions: Sequence[Execution] = (),  # noqa: ARG002 - taken by __new__
+    ) -> None:
+        super().__init__(message, exceptions)
+
+    def derive(  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
+        self,
+        excs: Sequence[Exception],  # typeshed: any group
+    ) -> Self:
+        """Return a group of the same kind for a part of the exceptions."""
+        return type(self)(self.message, excs, self.executions)
+
+
+def failures_of(executions: Sequence[Execution]) -> ExecutionsFailed | None:
+    """Return the failures among executions as a group, if there are any."""
+    failures = [_failure_of(one) for one in executions if one.failed]
+    if not failures:
+        return None
+    message = f"{len(failures)} of {len(executions)} executions failed"
+    return ExecutionsFailed(message, failures, executions)
+
+
+class CreateOutcomeUnknownError(NuvoError):
+    """A Create was sent, and whether it started an execution is not known. It is not sent again.
+
+    `__cause__` is what happened. `candidates` are executions of the pipeline that Read all showed
+    as created since `sent_at` (this client's clock), or up to two seconds before, as clocks are
+    compared in whole seconds: one of them may be it. Where that reading failed too,
+    `candidates_read` is `False`, and an empty `candidates` says nothing.
+    """
+
+    def __init__(
+        self,
+        pipeline_id: str,
+        *,
+        sent_at: datetime,
+        candidates: Sequence[Execution],
+        candidates_read: bool = True,
+    ) -> None:
+        if candidates:
+            ids = ", ".join(candidate.id for candidate in candidates)
+            found = f"these executions were created since, one may be it: {ids}"
+        elif candidates_read:
+            found = "no execution of it was seen since; look again before you repeat it"
+        else:
+            found = "its executions could not be listed either; look for it before you repeat it"
+        super().__init__(
+            f"pipeline {pipeline_id}: Create was sent at {dates.to_text(sent_at)},"
+            f" and its outcome is not known: {found}"
+        )
+        self.pipeline_id = pipeline_id
+        self.sent_at = sent_at
+        self.candidates = tuple(candidates)
+        self.candidates_read = candidates_read
+
+
+class WaitTimeoutError(NuvoError, TimeoutError):
+    """The time for waiting is over; what was waited for goes on, and can be waited for again.
+
+    `pending` maps each id to the `Execution` last seen, or `None`; `finished` holds all that
+    ended in this call; `timeout` is in seconds. `execution_id` and `last` are the first
+    pending one's.
+    """
+
+    def __init__(
+        self,
+        timeout: float,
+        *,
+        pending: Mapping[str, Execution | None],
+        finished: Sequence[Execution] = (),
+    ) -> None:
+        self.timeout = timeout
+        self.pending = dict(pending)
+        self.finished = tuple(finished)
+        self.execution_id, self.last = next(iter(self.pending.items()))
+        seen = (
+            "could not be read" if self.last is None else f"was {self.last.status} when last read"
+        )
+        others = len(self.pending) - 1
+        super().__init__(
+            f"execution {self.execution_id} {seen}{f', and {others} more' if others else ''},"
+            f" after {timeout:g} s of waiting; it may still go on: wait for it again by its id"
+        )
+
+
+class WaitOutageError(NuvoError):
+    """Nothing could be read of an execution for `PollPolicy.max_outage` seconds.
+
+    Whether it ended, and how, is not known. `since` is when the trouble began, `last` what was
+    seen before it, `__cause__` the last trouble.
+    """
+
+    def __init__(self, execution_id: str, *, last: Execution | None, since: datetime) -> None:
+        super().__init__(
+            f"execution {execution_id}: nothing could be read since {dates.to_text(since)}, its"
+            " state is not known; wait for it again by its id when the API can be reached"
+        )
+        self.execution_id = execution_id
+        self.last = last
+        self.since = since
+
+
+@frozen
+class PipelineRun:
+    """One pipeline that was run: the executions it started, and what went wrong, if anything.
+
+    `error` is `ExecutionsFailed` where executions FAILED, or else what kept them from being started
+    or awaited; `executions` are then as they were last seen.
+    """
+
+    pipeline_id: str
+    executions: tuple[Execution, ...] = ()
+    error: NuvoError | None = None
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it was started, and every execution of it succeeded."""
+        return self.error is None and all(one.succeeded for one in self.executions)
+
+    def raise_for_failure(self) -> None:
+        """Raise `error`, or else `ExecutionsFailed` if an execution failed."""
+        failed = self.error or failures_of(self.executions)
+        if failed is not None:
+            raise failed

@@ -1,0 +1,171 @@
+"""How cattrs structures the API's JSON: the one converter, made in one function.
+
+Each hook refuses what is not of its type, where cattrs by itself would coerce: `None` would become
+`"None"`, 1.9 would become 1, and a string a tuple of its characters.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any, TypeVar, cast
+
+import attrs
+from cattrs import BaseValidationError, Converter, transform_error
+from cattrs.cols import homogenous_tuple_structure_factory, is_sequence
+from cattrs.gen import make_dict_structure_fn, override
+
+from nuvo_async import arguments
+from nuvo_async.models import dates
+from nuvo_async.models.errors import InvalidResponseError
+from nuvo_async.models.executions import Execution
+from nuvo_async.models.quick_hooks import QUICK_HOOKS
+from nuvo_async.models.shapes import (
+    ActorType,
+    ErrorType,
+    ExecutionRun,
+    ExecutionStatus,
+    RunType,
+    TriggerType,
+)
+
+__all__ = ["make_converter", "structure_in_detail"]
+
+T = TypeVar("T")
+
+
+_JSON_NAMES = {
+    type(None): "null",
+    bool: "a boolean",
+    int: "a number",
+    float: "a number",
+    str: "a string",
+    list: "an array",
+    dict: "an object",
+}
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+def structure_in_detail(converter: Converter, obj: object, shape: type[T], where: str) -> T:
+    """Structure by a detailed converter; `InvalidResponseError` with the first problem's place."""
+    try:
+        return converter.structure(obj, shape)
+    except BaseValidationError as error:
+        problems = transform_error(error, where, _describe)
+    except TypeError as error:
+        problems = [f"{error} @ {where}"]
+    problem, _, place = problems[0].rpartition(" @ ")
+    raise InvalidResponseError(problem, where=place.removeprefix("."))
+
+
+def _describe(error: BaseException, _: type | None) -> str:
+    return "is missing" if isinstance(error, KeyError) else str(error)
+
+
+def _expected(what: str, obj: object) -> TypeError:
+    # The type alone, not the value: it may be a secret that the server echoes.
+    found = _JSON_NAMES.get(type(obj), type(obj).__name__)
+    return TypeError(f"expected {what}, got {found}")
+
+
+def _string(obj: object, _: object) -> str:
+    if not isinstance(obj, str):
+        raise _expected("a string", obj)
+    return obj
+
+
+def _identifier(obj: object, _: object) -> str:
+    text = _string(obj, str)
+    try:
+        return arguments.path_segment("id", text)
+    except ValueError:
+        raise TypeError("expected an id, got a string that can be none") from None
+
+
+def _integer(obj: object, _: object) -> int:
+    if type(obj) is float:
+        raise TypeError("expected an integer, got a fraction")
+    if type(obj) is not int:
+        raise _expected("an integer", obj)
+    return obj
+
+
+def _enum(obj: object, cls: Any) -> Any:
+    return cls(_string(obj, cls))
+
+
+def _date_time(obj: object, _: object) -> datetime:
+    text = _string(obj, str)
+    try:
+        return dates.from_text(text)
+    except ValueError:
+        raise TypeError("expected an ISO 8601 date-time, got another string") from None
+
+
+def _duration(obj: object, _: object) -> timedelta:
+    if type(obj) not in {int, float}:
+        raise _expected("a number of milliseconds", obj)
+    try:
+        return timedelta(milliseconds=cast("float", obj))
+    except (OverflowError, ValueError):
+        raise TypeError("expected a number of milliseconds, got one out of range") from None
+
+
+def _milliseconds(duration: timedelta) -> int | float:
+    whole, rest = divmod(duration, _MILLISECOND)
+    return duration / _MILLISECOND if rest else whole
+
+
+def _checked(kind: type, what: str, hook: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """Let a hook of cattrs see what it is meant for alone: it would iterate over a string, too."""
+
+    def structure_checked(obj: object, cls: Any) -> Any:
+        if not isinstance(obj, kind):
+            raise _expected(what, obj)
+        return hook(obj, cls)
+
+    return structure_checked
+
+
+def make_converter(*, detailed: bool) -> Converter:
+    """Make the converter; in detail it takes far longer, and tells the place of an error."""
+    converter = Converter(detailed_validation=detailed, unstruct_collection_overrides={tuple: list})
+
+    def model_hook(cls: type[Any]) -> Callable[[Any, Any], Any]:
+        return _checked(dict, "an object", make_dict_structure_fn(cls, converter))
+
+    def execution_hook(cls: type[Any]) -> Callable[[Any, Any], Any]:
+        hook = make_dict_structure_fn(
+            cls,
+            converter,
+            id=override(struct_hook=_identifier),
+            logs=override(struct_hook=_nullable),
+        )
+        return _checked(dict, "an object", hook)
+
+    def run_hook(cls: type[Any]) -> Callable[[Any, Any], Any]:
+        hook = make_dict_structure_fn(cls, converter)
+        absent = {"data": None, "duration": None}
+        return _checked(dict, "an object", lambda obj, _: hook({**absent, **obj}, cls))
+
+    def tuple_hook(cls: Any) -> Callable[[Any, Any], Any]:
+        return _checked(list, "an array", homogenous_tuple_structure_factory(cls, converter))
+
+    def _nullable(obj: object, cls: Any) -> Any:
+        return () if obj is None else converter.structure(obj, cls)
+
+    converter.register_structure_hook(str, _string)
+    converter.register_structure_hook(int, _integer)
+    converter.register_structure_hook(datetime, _date_time)
+    converter.register_structure_hook(timedelta, _duration)
+    for enum in (ActorType, ErrorType, ExecutionStatus, RunType, TriggerType):
+        converter.register_structure_hook(enum, _enum)
+        converter.register_unstructure_hook(enum, lambda member: member.value)
+    converter.register_structure_hook_factory(is_sequence, tuple_hook)
+    converter.register_structure_hook_factory(attrs.has, model_hook)
+    converter.register_structure_hook_factory(lambda cls: cls is Execution, execution_hook)
+    converter.register_structure_hook_factory(lambda cls: cls is ExecutionRun, run_hook)
+    if not detailed:
+        for cls, hook in QUICK_HOOKS.items():
+            converter.register_structure_hook(cls, hook)
+    converter.register_unstructure_hook(datetime, dates.to_text)
+    converter.register_unstructure_hook(timedelta, _milliseconds)
+    return converter

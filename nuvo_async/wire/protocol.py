@@ -1,0 +1,392 @@
+"""The Execution API's calls as pure functions: call → request, answer → model or error.
+
+Nothing here does I/O, so all of it can be read, and tested, without an event loop.
+"""
+
+import re
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import attrs
+import orjson
+from attrs import define, field, frozen
+
+from nuvo_async import arguments
+from nuvo_async.models.converter import structure
+from nuvo_async.models.errors import (
+    APIError,
+    AuthenticationError,
+    BadRequestError,
+    ConflictError,
+    InvalidResponseError,
+    NotFoundError,
+    NuvoError,
+    PermissionDeniedError,
+    RateLimitError,
+    ServerError,
+)
+from nuvo_async.models.executions import Execution, ExecutionPage
+from nuvo_async.wire.credentials import AccessToken, LicenseKey
+from nuvo_async.wire.redaction import BLANK, Redactor, printable
+
+__all__ = [
+    "Answer",
+    "Hooks",
+    "Request",
+    "create_execution",
+    "error_of",
+    "exchange_license_key",
+    "is_refusal",
+    "list_executions",
+    "parse_created",
+    "parse_execution",
+    "parse_page",
+    "parse_revoked",
+    "parse_token",
+    "parsed",
+    "read_execution",
+    "retry_after",
+    "revoke_token",
+    "server_time",
+]
+
+T = TypeVar("T")
+
+_ERRORS: Mapping[int, type[APIError]] = {
+    400: BadRequestError,
+    401: AuthenticationError,
+    403: PermissionDeniedError,
+    404: NotFoundError,
+    409: ConflictError,
+    422: BadRequestError,
+    429: RateLimitError,
+}
+_NO_HEADERS: Mapping[str, str] = {}
+_REQUEST_ID_HEADERS = ("X-Request-ID", "X-Correlation-ID", "x-amzn-RequestId", "X-Amzn-Trace-Id")
+_EXECUTIONS = tuple[Execution, ...]
+_MAX_MESSAGE = 500
+_MAX_BODY = 2000
+_MAX_DEPTH = 4
+_MAX_NESTING = 10
+# What a gateway answers when it does not know whether the service behind it acted. 303 points at
+# the outcome of an action that was carried out.
+_UNCLEAR = {303, 408}
+
+
+@frozen(eq=False)
+class Hooks:
+    """What happens to a request, told to whoever asked for it.
+
+    `before_sending` is awaited when an attempt has its turn, at this request or at the exchange of
+    a licence key for it: time in the queue before that is nobody's trouble. `on_trouble` is called
+    with what another attempt is to mend.
+    """
+
+    before_sending: "Callable[[Request], Awaitable[None]] | None" = None
+    on_trouble: Callable[[NuvoError], None] | None = None
+
+
+_NO_HOOKS = Hooks()
+
+
+# Not frozen, since making those takes longer: there is one of each for each attempt.
+@define(eq=False)
+class Request:
+    """What to send: `path` and `query`, relative to the base URL and quoted, and a `body` of JSON.
+
+    `repeatable` tells that sending it twice does no more than sending it once; `answer_is_secret`
+    that what comes back must not be shown; `in_doubt` that it was sent, and nothing has shown yet
+    that it was not acted on.
+    """
+
+    method: str
+    path: str
+    query: str = ""
+    body: bytes | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default=_NO_HEADERS, repr=False)
+    repeatable: bool = True
+    answer_is_secret: bool = False
+    hooks: Hooks = field(default=_NO_HOOKS, repr=False)
+    in_doubt: bool = False
+
+
+@define(eq=False)
+class Answer:
+    """What came back. `body` is cut, and `complete` is `False`, where it was over the limit."""
+
+    request: Request
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+    complete: bool
+    sent_at: datetime
+    redactor: Redactor = field(repr=False)
+
+    def excerpt(self, length: int = _MAX_BODY) -> str:
+        """The start of the body, fit to be shown."""
+        if self.request.answer_is_secret and self.status < 400:
+            return ""
+        most = 4 * (length + self.redactor.longest)  # A character takes up to four bytes.
+        text = self.body[:most].decode("utf-8", errors="replace").replace("\0", "")
+        return self.redactor.excerpt(text, length, cut=not self.complete or len(self.body) > most)
+
+    def header(self, name: str, length: int = 200) -> str:
+        """A header's value, fit to be shown; empty if there is none."""
+        value = self.headers.get(name, "").encode("utf-8", errors="replace").decode()
+        return self.redactor.excerpt(printable(value), length)
+
+
+# ── What to send ──────────────────────────────────────────────────────────────────────────────
+
+
+def create_execution(pipeline_id: str, hooks: Hooks = _NO_HOOKS) -> Request:
+    """Create: `POST execution/`."""
+    body = orjson.dumps({"pipeline_id": arguments.text("pipeline_id", pipeline_id)})
+    return Request("POST", "execution/", body=body, repeatable=False, hooks=hooks)
+
+
+def read_execution(execution_id: str, hooks: Hooks = _NO_HOOKS) -> Request:
+    """Read by ID: `GET execution/{id}`."""
+    segment = arguments.path_segment("execution_id", execution_id)
+    if not (segment.isascii() and segment.isalnum()):
+        segment = quote(segment, safe="")
+    return Request("GET", f"execution/{segment}", hooks=hooks)
+
+
+def list_executions(query: str, hooks: Hooks = _NO_HOOKS) -> Request:
+    """Read all: `GET execution/` with a query of `query.list_query`."""
+    return Request("GET", "execution/", query, hooks=hooks)
+
+
+def exchange_license_key(key: LicenseKey, hooks: Hooks = _NO_HOOKS) -> Request:
+    """Token: `POST auth/access-token`."""
+    actor = {"identifier": key.identifier, "type": key.identifier_type.value}
+    body = orjson.dumps({"license_key": key.license_key, "auth": actor})
+    return Request("POST", "auth/access-token", body=body, answer_is_secret=True, hooks=hooks)
+
+
+def revoke_token(token: AccessToken) -> Request:
+    """Revoke: `DELETE auth/access-token`.
+
+    Not repeatable: had the first been received, the second would be refused as unauthorized.
+    """
+    headers = {"access_token": token.token}
+    return Request("DELETE", "auth/access-token", headers=headers, repeatable=False)
+
+
+# ── What came back ────────────────────────────────────────────────────────────────────────────
+
+
+def parsed(parse: Callable[..., T], answer: Answer, *details: str) -> T:
+    """Parse an answer by one of the functions below.
+
+    What they raise comes without their frames, whose variables hold what the server sent: it may
+    be a secret, and some tools show the variables of a traceback.
+    """
+    try:
+        return parse(answer, *details)
+    except NuvoError as error:
+        trouble = error.with_traceback(None)
+    raise trouble
+
+
+def parse_created(answer: Answer, pipeline_id: str) -> list[Execution]:
+    """Create: `{"data": [execution]}`, possibly none."""
+    entries = _structure(answer, _EXECUTIONS, _member(answer, "data"), "data")
+    for index, execution in enumerate(entries):
+        if execution.pipeline != pipeline_id:
+            raise _not_asked_for(answer, f"data[{index}].pipeline", pipeline_id)
+        if BLANK in execution.id:
+            raise _invalid(answer, "expected an id, got a secret", f"data[{index}].id")
+    return [_redacted(answer, execution) for execution in entries]
+
+
+def parse_execution(answer: Answer, execution_id: str) -> Execution:
+    """Read by ID: an execution, bare or as `{"data": execution}`."""
+    json = _object(answer)
+    is_bare = "data" not in json or ("id" in json and "pipeline" in json and "status" in json)
+    where = "" if is_bare else "data"
+    execution = _structure(answer, Execution, json[where] if where else json, where)
+    if execution.id != execution_id:
+        raise _not_asked_for(answer, f"{where}.id".removeprefix("."), execution_id)
+    return _redacted(answer, execution)
+
+
+def parse_page(answer: Answer) -> ExecutionPage:
+    """Read all: `{"data": [execution], "pagination": {...}}`."""
+    page = _structure(answer, ExecutionPage, _object(answer), "")
+    if not [one for one in page.data if one.error is not None]:
+        return page
+    return attrs.evolve(page, data=tuple([_redacted(answer, one) for one in page.data]))
+
+
+def parse_token(answer: Answer) -> AccessToken:
+    """Token: `{"access_token": TOKEN}`."""
+    text = _structure(answer, str, _member(answer, "access_token"), "access_token")
+    try:
+        token = AccessToken(text)
+    except ValueError:
+        pass
+    else:
+        answer.redactor.add(text)
+        return token
+    raise _invalid(answer, "expected a token, which is ASCII without spaces", "access_token")
+
+
+def parse_revoked(answer: Answer) -> None:
+    """Revoke: `{"message": "success"}`."""
+    _structure(answer, str, _member(answer, "message"), "message")
+
+
+def error_of(answer: Answer) -> NuvoError:
+    """The error that the status of an answer stands for, by table, where it is no 2xx."""
+    if 300 <= answer.status < 400:
+        to = answer.header("Location") or "nowhere"
+        return _invalid(
+            answer, f"a redirect, to {to}, is not followed; check the client's base_url"
+        )
+    if answer.status < 400:
+        return _invalid(answer, "expected an answer, with a status from 200")
+    base = ServerError if answer.status >= 500 else APIError
+    return _ERRORS.get(answer.status, base)(
+        _message(answer),
+        status=answer.status,
+        method=answer.request.method,
+        path=answer.request.path,
+        body=answer.excerpt(),
+        request_id=_request_id(answer),
+        retry_after=retry_after(answer),
+    )
+
+
+def is_refusal(answer: Answer) -> bool:
+    """Whether the answer to a request shows that it was not acted on."""
+    return (300 <= answer.status < 500 and answer.status not in _UNCLEAR) or answer.status == 503
+
+
+def retry_after(answer: Answer) -> float | None:
+    """`Retry-After`, in seconds or as an HTTP date: seconds from now; `None` if there is none."""
+    value = answer.headers.get("Retry-After", "").strip()
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", value):
+        return float(value)
+    date = _http_date(value)
+    if date is None:
+        return None
+    # Measured on the server's own clock where it shows it: ours may be off.
+    return max(0.0, (date - (server_time(answer) or datetime.now(UTC))).total_seconds())
+
+
+def server_time(answer: Answer) -> datetime | None:
+    """`Date`: the server's clock when it answered, in whole seconds; `None` if it does not tell."""
+    return _http_date(answer.headers.get("Date", ""))
+
+
+def _http_date(value: str) -> datetime | None:
+    try:
+        date = parsedate_to_datetime(value)
+    except (ValueError, OverflowError):
+        return None
+    return date if date.tzinfo is not None else date.replace(tzinfo=UTC)
+
+
+def _object(answer: Answer) -> dict[str, Any]:
+    json = _json(answer)
+    if not isinstance(json, dict):
+        raise _invalid(answer, "expected a JSON object")
+    return json
+
+
+def _member(answer: Answer, name: str) -> object:
+    json = _object(answer)
+    if name not in json:
+        raise _invalid(answer, "is missing", name)
+    return json[name]
+
+
+def _json(answer: Answer) -> object:
+    if not 200 <= answer.status < 300:
+        raise error_of(answer)
+    if not answer.complete:
+        raise _invalid(answer, f"the body is over the limit; {len(answer.body)} bytes were read")
+    try:
+        json = orjson.loads(answer.body)
+    except orjson.JSONDecodeError as error:
+        problem = f"expected JSON: {error.msg} (line {error.lineno}, column {error.colno})"
+    else:
+        if not answer.request.answer_is_secret and answer.redactor.may_be_in(answer.body):
+            # Models end in messages, logs and journals; so none of them gets to hold a secret.
+            return _blanked(json, answer.redactor)
+        return json
+    raise _invalid(answer, problem)
+
+
+def _blanked(json: object, redactor: Redactor, depth: int = 0) -> object:
+    """Blank secrets in all strings that a model may take, which lie no deeper than that."""
+    if isinstance(json, str):
+        return redactor.blank(json)
+    if isinstance(json, list) and depth < _MAX_NESTING:
+        return [_blanked(one, redactor, depth + 1) for one in json]
+    if isinstance(json, dict) and depth < _MAX_NESTING:
+        return {name: _blanked(value, redactor, depth + 1) for name, value in json.items()}
+    return json
+
+
+def _structure(answer: Answer, shape: type[T], json: object, where: str) -> T:
+    try:
+        return structure(json, shape, where)
+    except InvalidResponseError as error:
+        invalid = _invalid(answer, error.problem, error.where)
+    raise invalid
+
+
+def _not_asked_for(answer: Answer, where: str, asked: str) -> InvalidResponseError:
+    return _invalid(answer, f"expected the one that was asked for, {asked!r}", where)
+
+
+def _redacted(answer: Answer, execution: Execution) -> Execution:
+    if (error := execution.error) is None:
+        return execution
+    # The one free text in an execution, where a secret may be in other letters, too.
+    message = answer.redactor.blank(error.message)
+    return attrs.evolve(execution, error=attrs.evolve(error, message=message))
+
+
+def _invalid(answer: Answer, problem: str, where: str = "") -> InvalidResponseError:
+    return InvalidResponseError(
+        problem,
+        where=where,
+        method=answer.request.method,
+        path=answer.request.path,
+        status=answer.status,
+        body=answer.excerpt(),
+    )
+
+
+def _message(answer: Answer) -> str:
+    try:
+        text = "; ".join(_message_texts(orjson.loads(answer.body)))
+    except orjson.JSONDecodeError:
+        text = answer.excerpt(_MAX_MESSAGE)
+    return answer.redactor.excerpt(" ".join(printable(text).split()), _MAX_MESSAGE)
+
+
+def _message_texts(json: object, depth: int = 0) -> Iterator[str]:
+    match json:
+        case str():
+            yield json
+        case _ if depth == _MAX_DEPTH:
+            return
+        case list():
+            for item in json:
+                yield from _message_texts(item, depth + 1)
+        case {"message": message} if message:
+            yield from _message_texts(message, depth + 1)
+        case {"error": error}:
+            yield from _message_texts(error, depth + 1)
+
+
+def _request_id(answer: Answer) -> str | None:
+    return next(filter(None, map(answer.header, _REQUEST_ID_HEADERS)), None)

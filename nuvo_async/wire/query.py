@@ -1,0 +1,142 @@
+"""Filters, sort, pagination and options of Read all → the bracket form of JavaScript's `qs`.
+
+`{"filters": {"created_at": {"$gte": "2026"}}}` becomes
+`filters%5Bcreated_at%5D%5B%24gte%5D=2026`, ready for the wire.
+"""
+
+import math
+import unicodedata
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime
+from enum import Enum
+from urllib.parse import quote
+from uuid import UUID
+
+from nuvo_async import arguments
+from nuvo_async.models import dates
+
+__all__ = ["list_query"]
+
+_MAX_DEPTH = 20
+_DIRECTIONS = ("asc", "desc")
+
+
+def list_query(
+    *,
+    pipeline_id: str | None = None,
+    status: str | None = None,
+    trigger_type: str | None = None,
+    filters: Mapping[str, object] | None = None,
+    sort: Mapping[str, str] | None = None,
+    options: Mapping[str, object] | None = None,
+    limit: int | None = None,
+    offset: int | None = None,
+) -> str:
+    """Write the query of Read all; `TypeError` or `ValueError` for what has no form in it."""
+    if limit is not None:
+        arguments.integer("limit", limit, minimum=1)
+    if offset is not None:
+        arguments.integer("offset", offset, minimum=0)
+    shorthands = {"pipeline": pipeline_id, "status": status, "trigger_type": trigger_type}
+    groups = {
+        "filters": _joined(filters, shorthands),
+        "sort": _directions(sort),
+        "pagination": {
+            name: value
+            for name, value in (("limit", limit), ("offset", offset))
+            if value is not None
+        },
+        "options": _mapping("options", options),
+    }
+    return "&".join(
+        f"{quote(key, safe='')}={quote(text, safe='')}"
+        for group, mapping in groups.items()
+        if mapping
+        for key, text in _flatten(group, mapping)
+    )
+
+
+def _mapping(name: str, value: Mapping[str, object] | None) -> Mapping[str, object]:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{name} must be a mapping, not {type(value).__name__}")
+    return value
+
+
+def _joined(
+    filters: Mapping[str, object] | None, shorthands: Mapping[str, str | None]
+) -> Mapping[str, object]:
+    joined = dict(_mapping("filters", filters))
+    for field, value in shorthands.items():
+        if value is None:
+            continue
+        name = "pipeline_id" if field == "pipeline" else field
+        if field in joined:
+            raise ValueError(f"give {name} or filters[{field!r}], not both")
+        joined[field] = arguments.text(name, value)
+    return joined
+
+
+def _directions(sort: Mapping[str, str] | None) -> Mapping[str, object]:
+    directions = _mapping("sort", sort)
+    for field, direction in directions.items():
+        if direction not in _DIRECTIONS:
+            raise ValueError(f"sort[{field!r}] must be 'asc' or 'desc', not {direction!r}")
+    return directions
+
+
+def _flatten(name: str, value: object) -> Iterator[tuple[str, str]]:
+    if name.count("[") > _MAX_DEPTH:
+        raise ValueError(f"{name[:100]}…: nested too deeply, or within itself")
+    nested: list[tuple[object, object]]
+    if isinstance(value, Mapping):
+        nested = [(_key(name, key), item) for key, item in value.items()]
+    elif isinstance(value, list | tuple):
+        nested = list(enumerate(value))
+    elif isinstance(value, set | frozenset):
+        # Sets have no order: write the same set the same way each time.
+        nested = list(enumerate(sorted(value, key=str)))
+    else:
+        yield name, _text(name, value)
+        return
+    if not nested:
+        # `qs` leaves it out, and a filter that is left out matches everything.
+        raise ValueError(f"{name} must not be empty: leave it out to mean everything")
+    for key, item in nested:
+        yield from _flatten(f"{name}[{key}]", item)
+
+
+def _key(name: str, key: object) -> str:
+    text = arguments.text(f"a key in {name}", key)
+    if "[" in text or "]" in text:
+        raise ValueError(f"a key in {name} must not hold brackets: {text!r}; nest mappings instead")
+    return text
+
+
+def _text(name: str, value: object) -> str:
+    if isinstance(value, Enum):
+        value = value.value
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case float() if not math.isfinite(value):
+            raise ValueError(f"{name} must be a finite number, not {value}")
+        case int() | float() | UUID():
+            return str(value)
+        case str():
+            if any(unicodedata.category(character) == "Cs" for character in value):
+                raise ValueError(f"{name} must not hold a lone surrogate, which has no UTF-8 form")
+            return value
+        case datetime():
+            if value.tzinfo is None:
+                raise ValueError(
+                    f"{name} must be an aware datetime: give it a time zone, as in tzinfo=UTC"
+                )
+            return dates.to_text(value)
+        case date():
+            return value.isoformat()
+    raise TypeError(
+        f"{name} must be a string, number, boolean, date, datetime, UUID, enum, or a list or"
+        f" mapping of them, not {type(value).__name__}"
+    )
