@@ -1,5 +1,6 @@
 """The command `nuvo-async`, also `python -m nuvo_async`."""
 
+import os
 import sys
 import traceback
 from contextlib import suppress
@@ -12,11 +13,15 @@ def main() -> None:
     """Run the command, or say which extra it needs."""
     try:
         code = _run()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except KeyboardInterrupt:
         code = _INTERRUPTED
     except OSError as error:
         with suppress(OSError):  # There may be no place to tell it.
             print(f"nuvo-async: {error}", file=sys.stderr)  # noqa: T201
+        # Python flushes stdout again when it exits. A second failure would change the exit code.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         code = _TROUBLE
     except Exception:  # noqa: BLE001 - 1 would tell that an execution has failed
         traceback.print_exc()

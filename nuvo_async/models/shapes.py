@@ -34,6 +34,10 @@ class _OpenEnum(StrEnum):
         member._name_ = member._value_ = value
         return member
 
+    def __reduce_ex__(self, _protocol: object, /) -> tuple[type[Self], tuple[str]]:
+        # Early releases of Python 3.11 pickle the name, by which only known values are found.
+        return type(self), (self.value,)
+
     @property
     def is_known(self) -> bool:
         """Whether this version of the package knows the value as a member."""
