@@ -42,7 +42,7 @@ class Watch:
         issued = {
             secret
             for server in self.servers
-            for secret in (server.access_token, server.license_key, *server._tokens)
+            for secret in (server.access_token, server.license_key, *server._state.tokens)
         }
         return {secret for secret in issued | self.kept if len(secret) >= _SHORTEST}
 

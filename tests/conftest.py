@@ -1,5 +1,6 @@
 """What the tests share: payloads as the API sends them, and clients of the embedded server."""
 
+import threading
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import AsyncExitStack
 from typing import Any
@@ -76,6 +77,15 @@ def license_key(nuvo_server: NuvoServer) -> LicenseKey:
 def calls(server: NuvoServer) -> list[str]:
     """The calls that the server got, in order."""
     return [request.call for request in server.requests]
+
+
+@pytest.fixture(autouse=True)
+def no_server_is_left() -> Iterator[None]:
+    """Each embedded server that a test starts ends with it, and its thread, too."""
+    before = threading.enumerate()
+    yield
+    started = [thread for thread in threading.enumerate() if thread not in before]
+    assert "NuvoServer" not in [thread.name for thread in started]
 
 
 _WATCH = pytest.StashKey[Watch]()

@@ -34,7 +34,7 @@ class _OpenEnum(StrEnum):
         member._name_ = member._value_ = value
         return member
 
-    def __reduce_ex__(self, _protocol: object, /) -> tuple[type[Self], tuple[str]]:
+    def __reduce_ex__(self, proto: object) -> tuple[type[Self], tuple[str]]:
         # Early releases of Python 3.11 pickle the name, by which only known values are found.
         return type(self), (self.value,)
 

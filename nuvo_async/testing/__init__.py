@@ -8,6 +8,7 @@ on both sides.
 """
 
 from nuvo_async.testing import faults
-from nuvo_async.testing.server import NuvoServer, ReceivedRequest
+from nuvo_async.testing.server import NuvoServer
+from nuvo_async.testing.state import ReceivedRequest
 
 __all__ = ["NuvoServer", "ReceivedRequest", "faults"]

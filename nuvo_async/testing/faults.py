@@ -3,11 +3,23 @@
 A fault is an async function `fault(request, act)`: it may await `act()`, which carries the request
 out and returns the proper answer, before, after or instead of answering otherwise. So a fault of
 your own is a function of your own.
+
+Faults run in the server's thread and event loop, and not in the test's. So they must not block,
+and an asyncio object of the test is not for them: share a `threading.Event` instead. This one holds
+a request back until the test calls `go_on.set()`:
+
+    go_on = threading.Event()
+
+    async def hold(request, act):
+        while not go_on.is_set():
+            await asyncio.sleep(0.01)
+        return await act()
 """
 
 import asyncio
 import gzip
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from aiohttp import web
 
@@ -97,9 +109,10 @@ def truncated() -> Fault:
         half = web.StreamResponse(status=whole.status)
         half.content_type = "application/json"
         half.content_length = len(content)
-        await half.prepare(request)
-        await half.write(content[: len(content) // 2])
-        await asyncio.sleep(0.01)  # Let it get there: a reset would overtake it.
+        with suppress(ConnectionResetError):  # The client may have left.
+            await half.prepare(request)
+            await half.write(content[: len(content) // 2])
+            await asyncio.sleep(0.01)  # Let it get there: a reset would overtake it.
         return _abort(request)
 
     return fault

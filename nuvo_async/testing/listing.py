@@ -2,69 +2,103 @@
 
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
-__all__ = ["BadQueryError", "answer_listing", "parse_query"]
+__all__ = ["BadQueryError", "answer_listing", "checked_ignores", "parse_query"]
 
 _NOT_LISTED = {"logs", "configuration"}
+_PARAMETERS = ("filters", "sort", "pagination", "options")
+_MAX_DEPTH = 20
+_Test = Callable[[Any], bool]
 
 
 class BadQueryError(Exception):
     """The query makes no sense; the text says why, for a 422."""
 
 
-def parse_query(text: str) -> dict[str, Any]:
-    """Parse `a[b][c]=d` into nested mappings, and `a[0]=b` into lists."""
+def checked_ignores(names: Collection[str]) -> tuple[str, ...]:
+    """Return the names of the parts to ignore; `TypeError` or `ValueError` for others."""
+    form = rf"({'|'.join(_PARAMETERS)})(\[[^\[\]]+\])*"
+    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+        raise TypeError(f"ignores must be a collection of strings, such as {{'sort'}}: {names!r}")
+    if wrong := [name for name in names if not re.fullmatch(form, name)]:
+        raise ValueError(
+            f"ignores must name parts of Read all's query, such as 'sort' or 'filters[id]',"
+            f" not {wrong[0]!r}"
+        )
+    return tuple(names)
+
+
+def parse_query(text: str, *, ignores: Collection[str] = ()) -> dict[str, Any]:
+    """Parse `a[b][c]=d` into nested mappings, and `a[0]=b` or `a[]=b` into lists."""
     tree: dict[str, Any] = {}
     try:
         pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text))
     except ValueError as error:
         raise BadQueryError(str(error)) from None
     for key, value in pairs:
-        match = re.fullmatch(r"([^\[\]]+)((?:\[[^\[\]]*\])*)", key)
-        if match is None:
-            raise BadQueryError(f"cannot parse the parameter {key!r}")
-        names = [match[1], *re.findall(r"\[([^\[\]]*)\]", match[2])]
-        node = tree
-        for name in names[:-1]:
-            node = node.setdefault(name, {})
-            if not isinstance(node, dict):
-                raise BadQueryError(f"the parameter {key!r} contradicts another")
-        node[names[-1]] = value
+        if not any(key == name or key.startswith(f"{name}[") for name in ignores):
+            _insert(tree, key, value)
     return {name: _with_lists(node) for name, node in tree.items()}
+
+
+def _insert(tree: dict[str, Any], key: str, value: str) -> None:
+    match = re.fullmatch(r"([^\[\]]+)((?:\[[^\[\]]*\])*)", key)
+    if match is None:
+        raise BadQueryError(f"cannot parse the parameter {key!r}")
+    *path, last = [match[1], *re.findall(r"\[([^\[\]]*)\]", match[2])]
+    if len(path) > _MAX_DEPTH:
+        raise BadQueryError(f"the parameter {key!r} is nested too deeply")
+    node = tree
+    for name in path:
+        node = node.setdefault(name, {})
+        if not isinstance(node, dict):
+            raise BadQueryError(f"the parameter {key!r} contradicts another")
+    if last == "" and isinstance(values := node.setdefault("", []), list):
+        values.append(value)
+    elif last in node:
+        raise BadQueryError(f"the parameter {key!r} is given twice, or contradicts another")
+    else:
+        node[last] = value
 
 
 def _with_lists(node: Any) -> Any:
     if not isinstance(node, dict):
         return node
-    if node.keys() == {""}:
-        return [_with_lists(node[""])]
-    if node and all(name.isdecimal() for name in node):
+    if "" in node:
+        if len(node) > 1 or not isinstance(node[""], list):
+            raise BadQueryError("a parameter with [] has nothing beside it or below it")
+        return node[""]
+    if node and all(re.fullmatch("[0-9]{1,9}", name) for name in node):
         return [_with_lists(node[name]) for name in sorted(node, key=int)]
     return {name: _with_lists(child) for name, child in node.items()}
 
 
 def answer_listing(
-    executions: list[dict[str, Any]], query: str, *, max_page_size: int, count_page: bool
+    executions: list[dict[str, Any]],
+    query: str,
+    *,
+    ignores: Collection[str],
+    max_page_size: int,
+    count_page: bool,
 ) -> dict[str, Any]:
     """Make the answer to Read all; `count_page` makes `total` the size of this page alone."""
-    parameters = parse_query(query)
-    if unknown := parameters.keys() - {"filters", "sort", "pagination", "options"}:
-        raise BadQueryError(f"unknown parameters: {', '.join(sorted(unknown))}")
-    filters = _mapping(parameters, "filters")
-    _check_operators(filters)
-    matching = [one for one in executions if _matches(one, filters)]
-    # The last key sorts first, since sorting is stable.
-    for name, direction in reversed(_mapping(parameters, "sort").items()):
-        if direction not in {"asc", "desc"}:
-            raise BadQueryError(f"sort[{name}] must be asc or desc")
-        matching.sort(key=_sort_key(name), reverse=direction == "desc")
-    pagination = _mapping(parameters, "pagination")
+    parameters = parse_query(query, ignores=ignores)
+    _check_names("parameter", parameters, _PARAMETERS)
+    filters, sort, pagination, _ = (_mapping(parameters, name) for name in _PARAMETERS)
+    _check_names("pagination", pagination, ("limit", "offset"))
     limit = min(_whole(pagination, "limit", max_page_size, least=1), max_page_size)
     offset = _whole(pagination, "offset", 0, least=0)
+    matches = _fields(filters)
+    matching = [one for one in executions if matches(one)]
+    # The last key sorts first, since sorting is stable.
+    for name, direction in reversed(sort.items()):
+        if direction not in ("asc", "desc"):
+            raise BadQueryError(f"sort[{name}] must be asc or desc")
+        matching.sort(key=_sort_key(name), reverse=direction == "desc")
     page = matching[offset : offset + limit]
     return {
         "data": [
@@ -78,6 +112,11 @@ def answer_listing(
     }
 
 
+def _check_names(what: str, given: Mapping[str, Any], known: Collection[str]) -> None:
+    if unknown := given.keys() - set(known):
+        raise BadQueryError(f"unknown {what}: {', '.join(sorted(unknown))}")
+
+
 def _mapping(parameters: Mapping[str, Any], name: str) -> dict[str, Any]:
     value = parameters.get(name, {})
     if not isinstance(value, dict):
@@ -87,7 +126,7 @@ def _mapping(parameters: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 def _whole(pagination: Mapping[str, Any], name: str, default: int, *, least: int) -> int:
     value = pagination.get(name, str(default))
-    if not isinstance(value, str) or not value.isdecimal() or int(value) < least:
+    if not isinstance(value, str) or not re.fullmatch("[0-9]{1,9}", value) or int(value) < least:
         raise BadQueryError(f"pagination[{name}] must be a whole number from {least}")
     return int(value)
 
@@ -106,36 +145,32 @@ def _sort_key(name: str) -> Callable[[Any], tuple[bool, str]]:
     return key
 
 
-def _matches(entity: Any, condition: Any) -> bool:
-    if isinstance(condition, list):
-        return any(_matches(entity, one) for one in condition)
-    if not isinstance(condition, dict):
-        return _compare(operator.eq, entity, condition)
-    return all(
-        _operate(name, entity, wanted)
-        if name.startswith("$")
-        else _matches(_reach(entity, name), wanted)
-        for name, wanted in condition.items()
-    )
+def _fields(filters: Mapping[str, Any]) -> _Test:
+    """Make the test of an entity: all its named fields meet their conditions."""
+    tests = [(name, _condition(name, wanted)) for name, wanted in filters.items()]
+    return lambda entity: all(test(_reach(entity, name)) for name, test in tests)
 
 
-def _check_operators(condition: Any) -> None:
-    if isinstance(condition, dict):
-        for name, wanted in condition.items():
-            if name.startswith("$"):
-                values = wanted if name == "$in" and isinstance(wanted, list) else [wanted]
-                known = name == "$in" or name in _OPERATORS
-                if not known or not all(isinstance(value, str) for value in values):
-                    raise BadQueryError(f"unknown operator, or no fit value for it: {name}")
-            else:
-                _check_operators(wanted)
+def _condition(name: str, wanted: Any) -> _Test:
+    """Make the test of a value: equal to a word, to one of several, or as operators say."""
+    if name.startswith("$"):
+        raise BadQueryError(f"an operator needs a field before it: {name}")
+    if not isinstance(wanted, dict):
+        return _operation("$in", wanted)
+    tests = [_operation(one, wanted[one]) for one in wanted if one.startswith("$")]
+    below = _fields({one: wanted[one] for one in wanted if not one.startswith("$")})
+    return lambda value: below(value) and all(test(value) for test in tests)
 
 
-def _operate(name: str, value: Any, wanted: Any) -> bool:
+def _operation(name: str, wanted: Any) -> _Test:
+    words = wanted if name == "$in" and isinstance(wanted, list) else [wanted]
+    if not all(isinstance(word, str) for word in words):
+        raise BadQueryError(f"no fit value for {name}: it must be a word, or a list for $in")
     if name == "$in":
-        options = wanted if isinstance(wanted, list) else [wanted]
-        return any(_compare(operator.eq, value, option) for option in options)
-    return _compare(_OPERATORS[name], value, wanted)
+        return _one_of(words)
+    if name not in _OPERATORS:
+        raise BadQueryError(f"unknown operator: {name}")
+    return _comparison(_OPERATORS[name], words[0])
 
 
 _OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
@@ -148,13 +183,28 @@ _OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
 }
 
 
-def _compare(compare: Callable[[Any, Any], bool], value: Any, wanted: str) -> bool:
-    if value is None:
-        return compare is operator.ne
-    found, asked = _date(str(value)), _date(wanted)
-    if found is not None and asked is not None:
-        return compare(found, asked)
-    return compare(str(value), wanted)
+def _one_of(words: list[str]) -> _Test:
+    texts = set(words)
+    dates = {date for word in words if (date := _date(word)) is not None}
+
+    def test(value: Any) -> bool:
+        if value is None:
+            return False
+        return str(value) in texts or (bool(dates) and _date(str(value)) in dates)
+
+    return test
+
+
+def _comparison(compare: Callable[[Any, Any], bool], wanted: str) -> _Test:
+    asked = _date(wanted)
+
+    def test(value: Any) -> bool:
+        if value is None:
+            return compare is operator.ne
+        found = None if asked is None else _date(str(value))
+        return compare(str(value), wanted) if found is None else compare(found, asked)
+
+    return test
 
 
 def _date(text: str) -> datetime | None:

@@ -1,6 +1,7 @@
 """Scripted pipelines, and the executions that they start, as they are at a moment in time."""
 
 import secrets
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -65,12 +66,16 @@ class _Execution:
 
 @define
 class Store:
-    """All pipelines and executions of one server. Whatever is read is computed for that moment."""
+    """All pipelines and executions of one server. Whatever is read is computed for that moment.
+
+    It may be used from any thread.
+    """
 
     clock: Callable[[], float]
     pipelines: dict[str, Pipeline] = field(factory=dict)
     _executions: dict[str, _Execution] = field(factory=dict)
     _epoch: datetime = field(init=False)
+    _lock: threading.Lock = field(init=False, factory=threading.Lock)
 
     def __attrs_post_init__(self) -> None:
         self._epoch = datetime.now(UTC) - timedelta(seconds=self.clock())
@@ -79,41 +84,45 @@ class Store:
         self, pipeline: Pipeline, *, trigger_type: str, actor: dict[str, str] | None
     ) -> list[str]:
         """Start one execution for each file of the pipeline, and return their ids."""
-        now = self.clock()
-        ids = []
-        for _ in range(pipeline.files):
-            execution = _Execution(
-                id=secrets.token_hex(12),
-                pipeline=pipeline,
-                trigger_type=trigger_type,
-                actor=actor,
-                created=now,
-                configuration=f"configuration-of-{pipeline.id}",
-            )
-            self._executions[execution.id] = execution
-            ids.append(execution.id)
-        return ids
+        with self._lock:
+            now = self.clock()
+            started = [
+                _Execution(
+                    id=secrets.token_hex(12),
+                    pipeline=pipeline,
+                    trigger_type=trigger_type,
+                    actor=actor,
+                    created=now,
+                    configuration=f"configuration-of-{pipeline.id}",
+                )
+                for _ in range(pipeline.files)
+            ]
+            self._executions.update((one.id, one) for one in started)
+        return [one.id for one in started]
 
     def forget_ended(self) -> None:
         """Drop the executions that will not change any more."""
-        now = self.clock()
-        self._executions = {
-            one.id: one for one in self._executions.values() if not one.is_over(now)
-        }
+        with self._lock:
+            now = self.clock()
+            self._executions = {
+                one.id: one for one in self._executions.values() if not one.is_over(now)
+            }
 
     def read(self, execution_id: str) -> dict[str, Any] | None:
         """One execution as Read by ID shows it now."""
-        execution = self._executions.get(execution_id)
-        return None if execution is None else self._json(execution, self.clock())
+        with self._lock:
+            execution = self._executions.get(execution_id)
+            return None if execution is None else self._json(execution, self.clock())
 
     def read_all(self, *, age: float = 0.0) -> list[dict[str, Any]]:
         """All executions as Read by ID showed them so many seconds ago, oldest first."""
-        moment = self.clock() - age
-        return [
-            self._json(execution, moment)
-            for execution in self._executions.values()
-            if execution.created <= moment
-        ]
+        with self._lock:
+            moment = self.clock() - age
+            return [
+                self._json(execution, moment)
+                for execution in self._executions.values()
+                if execution.created <= moment
+            ]
 
     def _json(self, execution: _Execution, now: float) -> dict[str, Any]:
         runs = execution.runs(now)

@@ -17,7 +17,7 @@ from nuvo_async import (
 )
 from nuvo_async.testing import NuvoServer
 from nuvo_async.testing.faults import Fault
-from nuvo_async.testing.server import Call
+from nuvo_async.testing.state import Call
 from tests.faults.catalogue import BODY_LIMIT
 
 __all__ = ["CALLS", "Times", "outcome"]

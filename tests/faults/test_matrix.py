@@ -5,7 +5,7 @@ from typing import get_args
 
 import pytest
 
-from nuvo_async.testing.server import Call
+from nuvo_async.testing.state import Call
 from tests.faults.calls import CALLS, outcome
 from tests.faults.catalogue import FAULTS, SILENT
 from tests.faults.matrix import EXPECTED, FILE, expected, rendered

@@ -108,3 +108,5 @@ async def serve() -> None:
         server.add_pipeline("orders", duration=0.5, error=ErrorType.PARSING_FAILURE)
         server.add_fault("read", faults.status(503), times=2)
         assert_type(server.start("orders"), list[str])
+    with NuvoServer(ignores={"sort"}) as server:
+        assert_type(server, NuvoServer)
