@@ -172,8 +172,10 @@ async def test_the_unknown_outcome_example(nuvo_server, nuvo_client, capsys, lis
             await run(examples("Retries and timeouts")[0], client=nuvo_client)
 
 
-def test_the_testing_example(pytester):
-    pytester.makepyfile(textwrap.dedent(examples("Testing your own code")[0]))
+@pytest.mark.parametrize("number", range(3), ids=["synchronous", "async", "command"])
+def test_the_testing_examples(pytester, monkeypatch, number):
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    pytester.makepyfile(textwrap.dedent(examples("Testing your own code")[number]))
     pytester.runpytest_subprocess().assert_outcomes(passed=1)
 
 
