@@ -14,7 +14,6 @@ from nuvo_async import (
     NuvoClient,
     PollPolicy,
     RetryPolicy,
-    TransportError,
 )
 from nuvo_async.testing import NuvoServer, faults
 from nuvo_async.wire.transport import checked_base_url
@@ -77,21 +76,6 @@ def test_https_or_loopback_will_do(base_url):
 )
 def test_no_path_can_be_taken_for_a_part_of_the_host(base_url, expected):
     assert str(checked_base_url(base_url)) == expected
-
-
-async def test_a_request_that_aiohttp_cannot_send_is_no_crash(nuvo_server, tmp_path, monkeypatch):
-    """Such as one whose host has a password of its own in the user's `.netrc`."""
-    (tmp_path / "netrc").write_text("machine 127.0.0.1 login user password pw\n")
-    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    async with aiohttp.ClientSession(trust_env=True) as session:
-        client = NuvoClient(
-            "t0ken",
-            base_url=nuvo_server.base_url,
-            session=session,
-            retry=RetryPolicy(max_attempts=1),
-        )
-        with pytest.raises(TransportError, match="AUTHORIZATION"):
-            await client.list_executions()
 
 
 @pytest.mark.parametrize(

@@ -90,8 +90,8 @@ class ClientClosedError(NuvoError, RuntimeError):
 class TransportError(NuvoError):
     """There was no answer: DNS, refused, reset, TLS. `__cause__` is aiohttp's error.
 
-    `sent_at` is when the request went out, or `None` where no connection was made: then the
-    server cannot have received it.
+    `sent_at` is when the request went out, or `None` where it did not: then the server cannot have
+    received it. There is no `__cause__` where aiohttp's error shows headers or a password.
     """
 
     def __init__(
@@ -200,7 +200,13 @@ class InvalidResponseError(NuvoError):
 
     `where` is the place in the JSON (`data.logs[0].duration`), or empty if it is the whole;
     `body` is the start of what came. `method`, `path` and `status` are `None` for JSON that came
-    with no answer, as when a stored one is structured.
+    with no answer, as when a stored one is structured; `status` is also `None` for an answer that
+    is not even readable as HTTP.
+
+    `transient` is `True` where a 2xx answer had no JSON in it: its body was empty, cut off, not
+    JSON, or not encoded as it said. The same request may be answered properly a moment later. It
+    is `False` for JSON of another shape, a redirect, a body over the client's limit, and an answer
+    that is not readable as HTTP.
     """
 
     def __init__(
@@ -212,10 +218,12 @@ class InvalidResponseError(NuvoError):
         path: str | None = None,
         status: int | None = None,
         body: str = "",
+        transient: bool = False,
     ) -> None:
         text = f"{where}: {problem}" if where else problem
         if method is not None:
-            text = f"{method} {path}: invalid answer ({status}): {text}"
+            shown = "" if status is None else f" ({status})"
+            text = f"{method} {path}: invalid answer{shown}: {text}"
         if body:
             text += f"; it began with: {body[:200]!r}"
         super().__init__(text)
@@ -225,3 +233,4 @@ class InvalidResponseError(NuvoError):
         self.path = path
         self.status = status
         self.body = body
+        self.transient = transient

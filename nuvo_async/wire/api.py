@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 
-from nuvo_async.models.errors import APIError, InvalidResponseError, NuvoError, TransportError
+from nuvo_async.models.errors import APIError, InvalidResponseError, TransportError
 from nuvo_async.models.executions import CreateOutcomeUnknownError, Execution, ExecutionPage
 from nuvo_async.models.shapes import TriggerType
 from nuvo_async.wire import protocol
@@ -44,23 +44,20 @@ class ExecutionAPI:
         request = protocol.create_execution(pipeline_id, hooks)
         try:
             answer = await self._authorizer.send(request)
-        except TransportError as error:
-            # The exchange of a licence key may have met it instead, before anything was created.
-            if error.sent_at is None or error.path != request.path:
-                raise
-            raise await self.outcome_unknown(pipeline_id, error.sent_at) from error
+            if protocol.is_refusal(answer):
+                request.sent_at = None
+            created = protocol.parsed(protocol.parse_created, answer, pipeline_id)
         except asyncio.CancelledError as cancelled:
             if request.in_doubt:
                 cancelled.add_note(
                     f"Create for pipeline {pipeline_id} was under way: it may have been received"
                 )
             raise
-        try:
-            created = protocol.parsed(protocol.parse_created, answer, pipeline_id)
-        except (APIError, InvalidResponseError) as error:
-            if protocol.is_refusal(answer):
+        except (TransportError, APIError, InvalidResponseError) as error:
+            # The exchange of a licence key may have met it instead, before anything was created.
+            if request.sent_at is None:
                 raise
-            raise await self.outcome_unknown(pipeline_id, answer.sent_at) from error
+            raise await self.outcome_unknown(pipeline_id, request.sent_at) from error
         self._created.extend(execution.id for execution in created)
         return created
 
@@ -70,7 +67,7 @@ class ExecutionAPI:
         """Look for what a Create may have started; none of the `known` ids is it."""
         try:
             candidates = await self._created_since(pipeline_id, sent_at)
-        except NuvoError as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must not hide the unknown
             unknown = CreateOutcomeUnknownError(
                 pipeline_id, sent_at=sent_at, candidates=(), candidates_read=False
             )

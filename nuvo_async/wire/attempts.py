@@ -4,9 +4,10 @@ import asyncio
 import logging
 from collections.abc import Iterator
 
-from nuvo_async.models.errors import NuvoError, TransportError
+from nuvo_async.models.errors import ConfigurationError, NuvoError
 from nuvo_async.wire import protocol
 from nuvo_async.wire.credentials import AccessToken
+from nuvo_async.wire.diagnosis import Trouble
 from nuvo_async.wire.protocol import Answer, Request
 from nuvo_async.wire.retry import RetryPolicy
 from nuvo_async.wire.throttle import Throttle
@@ -28,7 +29,7 @@ class Dispatcher:
         self._throttle = throttle
 
     async def send(self, request: Request, token: AccessToken | None) -> Answer:
-        """Return the last attempt's answer, whatever its status; raise its `TransportError`."""
+        """Return the last attempt's answer, whatever its status; raise what kept it from one."""
         delays: Iterator[float] | None = None
         trouble: NuvoError | None = None
         attempt = 1
@@ -40,7 +41,6 @@ class Dispatcher:
                     if request.hooks.before_sending is not None:
                         await request.hooks.before_sending(request)
                         entered = await self._throttle.sit_out()
-                    request.in_doubt = True
                     outcome = await self._transport.send(request, token)
                     if isinstance(outcome, Answer) and outcome.status < 400:
                         self._throttle.relax()
@@ -53,7 +53,7 @@ class Dispatcher:
                 if delay is None or attempt == self._retry.max_attempts:
                     return _final(outcome)
                 attempt += 1
-                request.in_doubt = False
+                request.sent_at = None
                 trouble = _trouble(outcome)
                 _log.info("%s; attempt %d follows in %.2f s", trouble, attempt, delay)
                 if request.hooks.on_trouble is not None:
@@ -66,11 +66,11 @@ class Dispatcher:
     def _next_delay(
         self,
         request: Request,
-        outcome: Answer | TransportError,
+        outcome: Answer | Trouble,
         delays: Iterator[float],
         entered: float,
     ) -> float | None:
-        if isinstance(outcome, TransportError):
+        if not isinstance(outcome, Answer):
             return next(delays) if _may_pass(request, outcome) else None
         wanted = protocol.retry_after(outcome)
         too_long = wanted is not None and wanted > self._retry.max_retry_after
@@ -83,20 +83,22 @@ class Dispatcher:
         return None if too_long or not _may_pass(request, outcome) else delay
 
 
-def _final(outcome: Answer | TransportError) -> Answer:
-    if isinstance(outcome, TransportError):
+def _final(outcome: Answer | Trouble) -> Answer:
+    if not isinstance(outcome, Answer):
         raise outcome
     return outcome
 
 
-def _trouble(outcome: Answer | TransportError) -> NuvoError:
-    return outcome if isinstance(outcome, TransportError) else protocol.error_of(outcome)
+def _trouble(outcome: Answer | Trouble) -> NuvoError:
+    return protocol.error_of(outcome) if isinstance(outcome, Answer) else outcome
 
 
-def _may_pass(request: Request, outcome: Answer | TransportError) -> bool:
+def _may_pass(request: Request, outcome: Answer | Trouble) -> bool:
     """Whether the trouble may pass, and the request may be sent again."""
-    if isinstance(outcome, TransportError):
-        return request.repeatable or outcome.sent_at is None
+    if isinstance(outcome, ConfigurationError):
+        return False
+    if not isinstance(outcome, Answer):
+        return request.repeatable or not request.in_doubt
     return outcome.status in _REPEATED_ALWAYS or (
         request.repeatable and outcome.status in _REPEATED_IF_REPEATABLE
     )

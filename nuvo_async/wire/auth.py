@@ -41,7 +41,7 @@ class Authorizer:
         exchanges = self._exchanges
         answer = await self._dispatcher.send(request, token)
         if answer.status == 401 and self._key is not None:
-            request.in_doubt = False
+            request.sent_at = None
             if request.hooks.on_trouble is not None:
                 request.hooks.on_trouble(protocol.error_of(answer))
             token = await self._exchange(self._key, exchanges, request.hooks)

@@ -98,8 +98,8 @@ class Request:
     """What to send: `path` and `query`, relative to the base URL and quoted, and a `body` of JSON.
 
     `repeatable` tells that sending it twice does no more than sending it once; `answer_is_secret`
-    that what comes back must not be shown; `in_doubt` that it was sent, and nothing has shown yet
-    that it was not acted on.
+    that what comes back must not be shown. `sent_at` is when it was sent, by the clock and by the
+    event loop's, as long as nothing has shown that it was not acted on.
     """
 
     method: str
@@ -110,7 +110,13 @@ class Request:
     repeatable: bool = True
     answer_is_secret: bool = False
     hooks: Hooks = field(default=_NO_HOOKS, repr=False)
-    in_doubt: bool = False
+    sent_at: datetime | None = None
+    sent_tick: float = 0.0
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether it may have been acted on, for all that is known."""
+        return self.sent_at is not None
 
 
 @define(eq=False)
@@ -122,7 +128,6 @@ class Answer:
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
     complete: bool
-    sent_at: datetime
     redactor: Redactor = field(repr=False)
 
     def excerpt(self, length: int = _MAX_BODY) -> str:
@@ -315,12 +320,14 @@ def _json(answer: Answer) -> object:
         json = orjson.loads(answer.body)
     except orjson.JSONDecodeError as error:
         problem = f"expected JSON: {error.msg} (line {error.lineno}, column {error.colno})"
+        if not answer.body:
+            problem = "expected JSON, got an empty body"
     else:
         if not answer.request.answer_is_secret and answer.redactor.may_be_in(answer.body):
             # Models end in messages, logs and journals; so none of them gets to hold a secret.
             return _blanked(json, answer.redactor)
         return json
-    raise _invalid(answer, problem)
+    raise _invalid(answer, problem, transient=True)
 
 
 def _blanked(json: object, redactor: Redactor, depth: int = 0) -> object:
@@ -354,7 +361,9 @@ def _redacted(answer: Answer, execution: Execution) -> Execution:
     return attrs.evolve(execution, error=attrs.evolve(error, message=message))
 
 
-def _invalid(answer: Answer, problem: str, where: str = "") -> InvalidResponseError:
+def _invalid(
+    answer: Answer, problem: str, where: str = "", *, transient: bool = False
+) -> InvalidResponseError:
     return InvalidResponseError(
         problem,
         where=where,
@@ -362,6 +371,7 @@ def _invalid(answer: Answer, problem: str, where: str = "") -> InvalidResponseEr
         path=answer.request.path,
         status=answer.status,
         body=answer.excerpt(),
+        transient=transient,
     )
 
 

@@ -3,37 +3,29 @@
 import asyncio
 import ipaddress
 import logging
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
-from nuvo_async.models.errors import (
-    ClientClosedError,
-    ConfigurationError,
-    RequestTimeoutError,
-    TransportError,
-)
+from nuvo_async.models.errors import ClientClosedError, ConfigurationError
 from nuvo_async.version import __version__
 from nuvo_async.wire.credentials import AccessToken
+from nuvo_async.wire.diagnosis import Trouble, drop_frames, trouble_of
 from nuvo_async.wire.lifetime import Lifetime
 from nuvo_async.wire.protocol import Answer, Request
 from nuvo_async.wire.redaction import Redactor
+from nuvo_async.wire.sending import Body, authorized, is_kept_back, once
 
 __all__ = ["Transport", "checked_base_url"]
 
 _log = logging.getLogger("nuvo_async")
 _HEADERS = {"Accept": "application/json", "User-Agent": f"nuvo-async/{__version__}"}
-_NOT_CONNECTED = (
-    aiohttp.ClientConnectorError,
-    aiohttp.ClientConnectorCertificateError,
-    aiohttp.ClientHttpProxyError,
-    aiohttp.ConnectionTimeoutError,
-    aiohttp.ServerFingerprintMismatch,
-)
 
 
 def checked_base_url(base_url: str | URL, name: str = "base_url") -> URL:
@@ -68,6 +60,25 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+class _Connector(aiohttp.TCPConnector):
+    """Connections that a forked process leaves alone when it drops its copy of them.
+
+    aiohttp would close them, and with that have the event loop of the first process, which shares
+    its list of sockets with the copy, hear nothing of them any more.
+    """
+
+    def __init__(self) -> None:
+        # There is no limit of its own: the throttle holds back before a request's time begins to
+        # count, so that queueing never ends in a timeout.
+        super().__init__(limit=0)
+        self._process = os.getpid()
+
+    # Bound here, as the modules may be gone when the interpreter ends.
+    def __del__(self, *args: Any, getpid: Callable[[], int] = os.getpid) -> None:
+        if self._process == getpid():
+            super().__del__(*args)
+
+
 class Transport:
     """One `ClientSession`: made when needed and closed with the client, or the caller's own."""
 
@@ -84,10 +95,10 @@ class Transport:
         self._base_url = base_url
         self._session = session
         self._owned = session is None
-        self._request_timeout = request_timeout
         self._max_body_size = max_body_size
         self._lifetime = lifetime
         self._redactor = redactor
+        self._closing: asyncio.Task[None] | None = None
         self._sent_token: AccessToken | None = None
         self._sent_headers: CIMultiDict[str] = CIMultiDict()
         self._sent_with_body: CIMultiDict[str] = CIMultiDict()
@@ -100,67 +111,81 @@ class Transport:
             ceil_threshold=float("inf"),
         )
 
-    async def send(self, request: Request, token: AccessToken | None) -> Answer | TransportError:
+    async def send(self, request: Request, token: AccessToken | None) -> Answer | Trouble:
         """Send a request once. Returns trouble instead of raising it, to be looked at first."""
         session = self._session
         if session is None or session.closed:
             session = self._open_session()
-        sent_at = datetime.now(UTC)
-        outcome: Answer | TransportError
+        body = None if request.body is None else Body(request.body)
+        request.sent_at, request.sent_tick = datetime.now(UTC), asyncio.get_running_loop().time()
+        outcome: Answer | Trouble | None
+        response: aiohttp.ClientResponse | None = None
         try:
             response = await session.request(
                 request.method,
                 self._url(request),
-                data=request.body,
-                headers=self._headers(request, token),
+                data=body,
                 allow_redirects=False,
                 raise_for_status=False,
                 auto_decompress=True,
                 timeout=self._timeout,
+                **self._options(session, request, body, token),
             )
-            try:
-                body, complete = await self._read(response)
-            finally:
-                response.release()
-            outcome = Answer(
-                request,
-                status=response.status,
-                headers=response.headers,
-                body=body,
-                complete=complete,
-                sent_at=sent_at,
-                redactor=self._redactor,
-            )
+            outcome = await self._read(request, response)
         except asyncio.CancelledError as error:
-            _drop_frames(error)
+            drop_frames(error)
+            if is_kept_back(body, error):
+                request.sent_at = None
+            self._check_cancellation(session)
             raise
-        # ValueError is what aiohttp raises for requests that it finds no way to send.
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            outcome = self._trouble(request, error, sent_at)
+        except Exception as error:
+            if is_kept_back(body, error):
+                request.sent_at = None
+            status = None if response is None else response.status
+            outcome = trouble_of(error, request, status, self._timeout, self._redactor)
+            if outcome is None:
+                raise
         if _log.isEnabledFor(logging.DEBUG):
             shown = outcome.status if isinstance(outcome, Answer) else outcome
             _log.debug("%s %s: %s", request.method, request.path, shown)
         return outcome
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing is left to close; a session of the caller's is not ours to close."""
+        if not self._owned or self._session is None:
+            return True
+        return self._closing is not None and self._closing.done()
+
     async def close(self) -> None:
-        """Close the session, unless it is the caller's."""
-        if self._owned and self._session is not None:
-            await self._session.close()
+        """Close the session. Where a call was cancelled, the next one waits for the rest."""
+        if self.is_closed or self._session is None:
+            return
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._session.close())
+        # To cancel this leaves the task alone, since half a closing would leave sockets behind. It
+        # ends as soon as the loop has dropped them.
+        await asyncio.wait([self._closing])
+        self._closing.result()
 
     def _open_session(self) -> aiohttp.ClientSession:
         self._lifetime.check()
         if self._session is not None:
             raise ClientClosedError("the session that the client was given is closed")
-        # The connector has no limit of its own: the throttle holds back before a request's time
-        # begins to count, so that queueing never ends in a timeout.
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar()
+            connector=_Connector(), cookie_jar=aiohttp.DummyCookieJar()
         )
         # aiohttp by itself sends a GET or DELETE once more when the connection breaks: past the
         # policy, and a Revoke that was carried out would be told as refused. There is no public
         # way to have it leave that to us; its own test client does the same.
         self._session._retry_connection = False  # noqa: SLF001
         return self._session
+
+    def _check_cancellation(self, session: aiohttp.ClientSession) -> None:
+        """Raise `ClientClosedError` where a session that closes cancelled what waited for it."""
+        task = asyncio.current_task()
+        if session.closed and task is not None and not task.cancelling():
+            self._open_session()
 
     def _url(self, request: Request) -> URL:
         base = self._base_url
@@ -174,6 +199,26 @@ class Transport:
             encoded=True,
         )
 
+    def _options(
+        self,
+        session: aiohttp.ClientSession,
+        request: Request,
+        body: Body | None,
+        token: AccessToken | None,
+    ) -> dict[str, Any]:
+        """The headers, and for a session of the caller's what keeps it from adding to them."""
+        headers = self._headers(request, token)
+        if self._owned:
+            return {"headers": headers}
+        # What is given for a request takes the place of the session's own, which has no other name.
+        middlewares = [*session._middlewares]  # noqa: SLF001
+        if session.trust_env:
+            headers = headers.copy()
+            middlewares.insert(0, authorized(headers.pop("Authorization", None)))
+        if not request.repeatable:
+            middlewares.append(once(body))
+        return {"headers": headers, "middlewares": middlewares}
+
     def _headers(self, request: Request, token: AccessToken | None) -> CIMultiDict[str]:
         # Made once for each token, in the form that aiohttp wants: that is 3 % of a call.
         if token is not self._sent_token or not self._sent_headers:
@@ -186,7 +231,7 @@ class Transport:
         sent = self._sent_headers if request.body is None else self._sent_with_body
         return CIMultiDict([*sent.items(), *request.headers.items()]) if request.headers else sent
 
-    async def _read(self, response: aiohttp.ClientResponse) -> tuple[bytes, bool]:
+    async def _read(self, request: Request, response: aiohttp.ClientResponse) -> Answer:
         chunks = []
         room = self._max_body_size
         try:
@@ -198,50 +243,15 @@ class Transport:
             if response.status < 300:
                 raise
             room = -1  # What came of it is but a comment on the status, which tells enough.
-        if room < 0:
-            response.close()
-        return b"".join(chunks), room >= 0
-
-    def _trouble(self, request: Request, cause: Exception, sent_at: datetime) -> TransportError:
-        kind: type[TransportError] = TransportError
-        problem = self._redactor.blank(_problem(cause))
-        if isinstance(cause, TimeoutError) and not isinstance(cause, aiohttp.ClientConnectorError):
-            kind = RequestTimeoutError
-            problem = f"not within {self._request_timeout:g} s (request_timeout)"
-        trouble = kind(
-            problem,
-            method=request.method,
-            path=request.path,
-            sent_at=None if isinstance(cause, _NOT_CONNECTED) else sent_at,
+        finally:
+            if room < 0:
+                response.close()
+            response.release()
+        return Answer(
+            request,
+            status=response.status,
+            headers=response.headers,
+            body=b"".join(chunks),
+            complete=room >= 0,
+            redactor=self._redactor,
         )
-        if not self._shows_secrets(cause):
-            _drop_frames(cause)
-            trouble.__cause__ = cause
-        return trouble
-
-    def _shows_secrets(self, cause: Exception) -> bool:
-        # aiohttp's response errors show the request's headers, others what the server sent.
-        shown = "".join(f"{link}{link!r}" for link in _chain(cause))
-        return (
-            isinstance(cause, aiohttp.ClientResponseError) or self._redactor.blank(shown) != shown
-        )
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    link: BaseException | None = error
-    while link is not None:
-        yield link
-        link = link.__cause__ or link.__context__
-
-
-def _drop_frames(error: BaseException) -> None:
-    """Forget the frames so far: their variables hold the token, and some tools show variables."""
-    for link in _chain(error):
-        link.__traceback__ = None
-
-
-def _problem(cause: Exception) -> str:
-    # The text of a response error may be what the server sent, cut in the middle of a secret.
-    if isinstance(cause, aiohttp.ClientResponseError) or not str(cause):
-        return type(cause).__name__
-    return f"{type(cause).__name__}: {cause}"

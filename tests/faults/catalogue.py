@@ -84,6 +84,21 @@ def _unreadable(code: int, *, encoding: str | None = None) -> Fault:
     return fault
 
 
+def _to_the_byte(*headers: str, after: bytes = b"") -> Fault:
+    """Act, and answer with headers, or bytes after the body, that cannot be read."""
+
+    async def fault(request: web.Request, act: Act) -> web.StreamResponse:
+        whole = await act()
+        content = whole.body if isinstance(whole.body, bytes) else b""
+        head = [f"HTTP/1.1 {whole.status} OK", f"Content-Length: {len(content)}", *headers]
+        if request.transport is not None:
+            request.transport.write("\r\n".join([*head, "", ""]).encode() + content + after)
+            request.transport.close()
+        return web.Response()
+
+    return fault
+
+
 def _in_a_second() -> str:
     return format_datetime(datetime.now(UTC), usegmt=True)
 
@@ -102,6 +117,11 @@ FAULTS: dict[str, Callable[[], Fault] | None] = {
     "length too long": lambda: _in_parts(length=10),
     "length too short": lambda: _in_parts(length=-5),
     "chunked, cut": lambda: _in_parts(chunked=True),
+    "header too long": lambda: _to_the_byte(f"X-Long: {'x' * 9000}"),
+    "header not HTTP": lambda: _to_the_byte("X-\x01: y"),
+    "bytes after the body": lambda: _to_the_byte(after=b"and more"),
+    "no gzip": lambda: _to_the_byte("Content-Encoding: gzip"),
+    "br": lambda: _to_the_byte("Content-Encoding: br"),
     "gzip bomb": lambda: faults.gzip_bomb(20 * BODY_LIMIT),
     "301": lambda: faults.redirect(_ELSEWHERE, code=301),
     "302": lambda: faults.redirect(_ELSEWHERE),

@@ -77,6 +77,13 @@ def _garbled() -> Row:
     return _final("InvalidResponseError", creates=_unknown(acted=True))
 
 
+def _unreadable() -> Row:
+    """It was acted on, and what came back cannot be read at all: reads are tried again."""
+    error = "InvalidResponseError"
+    again = (AGAIN, error)
+    return _final(error, creates=_unknown(acted=True), reads=again, token=again, waits=again)
+
+
 EXPECTED: dict[str, Row] = {
     "refused": Row(
         creates=("", "TransportError"),
@@ -94,6 +101,11 @@ EXPECTED: dict[str, Row] = {
     "length too long": _unclear("TransportError", acted=True),
     "length too short": _garbled(),
     "chunked, cut": _unclear("TransportError", acted=True),
+    "header too long": _unreadable(),
+    "header not HTTP": _unreadable(),
+    "bytes after the body": _unreadable(),
+    "no gzip": _unreadable(),
+    "br": _unreadable(),
     "gzip bomb": _garbled(),
     "301": _final("InvalidResponseError"),
     "302": _final("InvalidResponseError"),

@@ -45,7 +45,7 @@ async def test_create_posts_the_pipeline(client, mocked):
     [execution] = await client.create_execution("orders")
     method, url, options = sent(mocked)
     assert (method, url) == ("POST", f"{BASE}execution/")
-    assert options["data"] == b'{"pipeline_id":"orders"}'
+    assert options["data"].decode() == '{"pipeline_id":"orders"}'
     assert options["headers"] == {
         "Accept": "application/json",
         "Authorization": f"Bearer {TOKEN}",
@@ -72,8 +72,8 @@ async def test_a_licence_key_is_exchanged_without_authorization(mocked):
     async with NuvoClient(LicenseKey("k3y", "sub-1", "SUB_ORG"), base_url=BASE) as client:
         await client.get_execution("1")
     exchange, read = (requests[0].kwargs for requests in mocked.requests.values())
-    assert exchange["data"] == (
-        b'{"license_key":"k3y","auth":{"identifier":"sub-1","type":"SUB_ORG"}}'
+    assert exchange["data"].decode() == (
+        '{"license_key":"k3y","auth":{"identifier":"sub-1","type":"SUB_ORG"}}'
     )
     assert "Authorization" not in exchange["headers"]
     assert read["headers"]["Authorization"] == f"Bearer {TOKEN}"

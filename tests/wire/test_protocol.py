@@ -25,8 +25,6 @@ from nuvo_async.wire import protocol
 from nuvo_async.wire.redaction import Redactor
 from tests.conftest import payload
 
-SENT_AT = datetime(2026, 1, 2, tzinfo=UTC)
-
 
 def answer(
     body: Any = b"",
@@ -44,7 +42,6 @@ def answer(
         headers=headers or {},
         body=body if isinstance(body, bytes) else orjson.dumps(body),
         complete=complete,
-        sent_at=SENT_AT,
         redactor=redactor,
     )
 
