@@ -38,13 +38,16 @@ class NuvoClient:
     """An async client of nuvo's (now Ingestro's) Execution API.
 
     Make one for each event loop, use it from any number of tasks, and close it, best by
-    `async with`. Times are seconds.
+    `async with`. A process that was forked cannot use it, unless it was not used before. Times are
+    seconds.
 
     Args:
         credentials: an access token, as `str` or `AccessToken`, or a `LicenseKey`.
         base_url: where the API is; https, or http to this machine.
         session: a session of your own (for proxies, TLS, tracing). It is never closed here, and
-            its cookie jar is its own. By default one is made when needed, which keeps no cookies.
+            its cookie jar is its own. With `trust_env` it takes proxies from the environment, and
+            no credentials for the API from `.netrc`. By default one is made when needed, which
+            keeps no cookies and takes nothing from the environment.
         request_timeout: for one attempt at a request, from connecting to the last byte.
         retry: how requests that may be sent again are tried again.
         poll: how waits poll, unless they are given a policy of their own.
@@ -74,7 +77,7 @@ class NuvoClient:
         arguments.instance("credentials", credentials, AccessToken, LicenseKey)
         arguments.instance("retry", retry, RetryPolicy)
         self._poll = arguments.instance("poll", poll, PollPolicy)
-        self._lifetime = Lifetime()
+        self._lifetime = Lifetime(has_connections=session is not None)
         redactor = Redactor()
         self._transport = Transport(
             checked_base_url(base_url),
@@ -124,12 +127,13 @@ class NuvoClient:
     async def close(self) -> None:
         """Close the client. Calls and waits under way end with `ClientClosedError`.
 
-        Executions go on remotely. Closing twice is no error; a session that was passed in stays
-        open.
+        Executions go on remotely. Closing twice is no error: where the first call was cancelled,
+        or still goes on, the second waits until all connections are closed. A session that was
+        passed in stays open. In a process that was forked, it leaves the connections alone.
         """
-        if self._lifetime.closed:
+        if self._lifetime.is_inherited or (self._lifetime.closed and self._transport.is_closed):
             return
-        self._lifetime.check()
+        self._lifetime.bind()
         self._lifetime.closed = True
         self._lifetime.end(own=False)
         await self._transport.close()
@@ -146,7 +150,8 @@ class NuvoClient:
             CreateOutcomeUnknownError: it was sent, and no clear answer came.
             InvalidResponseError: it was answered with a redirect, and so not acted on.
             APIError: it was refused (`NotFoundError`: no such pipeline).
-            TransportError: no connection could be made.
+            TransportError: nothing was sent, as no connection could be made.
+            ConfigurationError: nothing was sent, as a proxy setting or a header is wrong.
         """
         with self._lifetime.inside():
             return await self._api.create(pipeline_id)

@@ -1,6 +1,7 @@
-"""The life of a client: bound to one event loop at its first call, ended by `close`."""
+"""The life of a client: bound to one event loop and process at its first call, ended by `close`."""
 
 import asyncio
+import os
 from types import TracebackType
 
 from nuvo_async.models.errors import ClientClosedError
@@ -11,18 +12,36 @@ __all__ = ["Lifetime"]
 class Lifetime:
     """Knows who is inside the client, so that closing it ends every call and every wait."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, has_connections: bool) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
+        # Connections that are there already, in a session of the caller's, are this process's own.
+        self._process = os.getpid() if has_connections else None
         self.blocks: dict[_Inside, None] = {}
         self.closed = False
 
+    @property
+    def is_inherited(self) -> bool:
+        """Whether this process was forked from the one that has the connections."""
+        return self._process is not None and self._process != os.getpid()
+
     def check(self) -> None:
-        """Raise `ClientClosedError` if closed, and `RuntimeError` in another event loop."""
+        """Raise `ClientClosedError` if closed, and what `bind` raises."""
         if self.closed:
             raise ClientClosedError("the client is closed; make a new one")
+        self.bind()
+
+    def bind(self) -> None:
+        """Belong to this event loop and process; `RuntimeError` if it is another one already."""
+        # First, since a loop that was inherited by a fork is the same object there.
+        if self.is_inherited:
+            raise RuntimeError(
+                f"this NuvoClient belongs to process {self._process}, from which process"
+                f" {os.getpid()} was forked: both would read from its connections; make one client"
+                " in each process"
+            )
         loop = asyncio.get_running_loop()
         if self._loop is None:
-            self._loop = loop
+            self._loop, self._process = loop, os.getpid()
         elif loop is not self._loop:
             raise RuntimeError(
                 "this NuvoClient was first used in another event loop, which its connections"
@@ -31,8 +50,7 @@ class Lifetime:
 
     def inside(self) -> "_Inside":
         """Be inside the client while the block runs; `end` makes it a `ClientClosedError`."""
-        if self.closed or self._loop is not asyncio.get_running_loop():  # Or else all is well.
-            self.check()
+        self.check()
         return _Inside(self)
 
     def end(self, *, own: bool) -> None:
