@@ -18,7 +18,8 @@ __all__ = ["ExecutionAPI"]
 _MAX_CANDIDATES = 1000
 _PAGE_SIZE = 100
 _REMEMBERED = 1000
-_NO_CLOCK_SHOWN = timedelta(seconds=-1)
+_NOW = timedelta(0)
+_BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
 
 
 class ExecutionAPI:
@@ -57,16 +58,26 @@ class ExecutionAPI:
             # The exchange of a licence key may have met it instead, before anything was created.
             if request.sent_at is None:
                 raise
-            raise await self.outcome_unknown(pipeline_id, request.sent_at) from error
+            raise await self.outcome_unknown(
+                pipeline_id, request.sent_at, tick=request.sent_tick
+            ) from error
         self._created.extend(execution.id for execution in created)
         return created
 
     async def outcome_unknown(
-        self, pipeline_id: str, sent_at: datetime, *, known: Collection[str] = ()
+        self,
+        pipeline_id: str,
+        sent_at: datetime,
+        *,
+        tick: float | None = None,
+        known: Collection[str] = (),
     ) -> CreateOutcomeUnknownError:
-        """Look for what a Create may have started; none of the `known` ids is it."""
+        """Look for what a Create may have started; none of the `known` ids is it.
+
+        `tick` is when it was sent by the event loop's clock, which nobody sets meanwhile.
+        """
         try:
-            candidates = await self._created_since(pipeline_id, sent_at)
+            candidates = await self._created_since(pipeline_id, sent_at, tick)
         except Exception as error:  # noqa: BLE001 - whatever it is, it must not hide the unknown
             unknown = CreateOutcomeUnknownError(
                 pipeline_id, sent_at=sent_at, candidates=(), candidates_read=False
@@ -84,11 +95,13 @@ class ExecutionAPI:
             candidates=[one for one in candidates if one.id not in known],
         )
 
-    async def _created_since(self, pipeline_id: str, sent_at: datetime) -> list[Execution]:
+    async def _created_since(
+        self, pipeline_id: str, sent_at: datetime, tick: float | None
+    ) -> list[Execution]:
         candidates: dict[str, Execution] = {}
         # Usually one page is enough; but a journal may be taken up again days later.
         for offset in range(0, _MAX_CANDIDATES, _PAGE_SIZE):
-            recent = await self._newest(pipeline_id, offset, sent_at)
+            recent = await self._newest(pipeline_id, offset, sent_at, tick)
             new = {one.id: one for one in recent if one.id not in candidates}
             candidates |= new
             if len(new) < _PAGE_SIZE:
@@ -101,22 +114,41 @@ class ExecutionAPI:
             and one.id not in self._created
         ]
 
-    async def _newest(self, pipeline_id: str, offset: int, since: datetime) -> list[Execution]:
+    async def _newest(
+        self, pipeline_id: str, offset: int, sent_at: datetime, tick: float | None
+    ) -> list[Execution]:
         query = list_query(
             pipeline_id=pipeline_id, sort={"created_at": "desc"}, limit=_PAGE_SIZE, offset=offset
         )
         answer = await self._authorizer.send(protocol.list_executions(query))
         page = protocol.parsed(protocol.parse_page, answer)
-        # `created_at` is told by the server's clock, which its `Date` shows in whole seconds. What
-        # was cut off there makes the window up to a second too wide, and never too narrow.
-        server_time = protocol.server_time(answer)
-        ahead = server_time - datetime.now(UTC) if server_time else _NO_CLOCK_SHOWN
-        earliest = _shifted(since, ahead)
+        earliest = _earliest(sent_at, _age(sent_at, tick), protocol.server_time(answer))
         return [
             one
             for one in page.data
             if one.created_at is None or _latest(one.created_at) >= earliest
         ]
+
+
+def _age(sent_at: datetime, tick: float | None) -> timedelta | None:
+    """How long ago a request was sent at the most; `None` if nothing tells."""
+    by_clock = datetime.now(UTC) - sent_at
+    if tick is None:
+        # It is from another process. Where it lies ahead, the clock was set back since then.
+        return by_clock if by_clock >= _NOW else None
+    # The clock may have been set meanwhile, and the loop's stands still while a computer sleeps.
+    return max(by_clock, timedelta(seconds=asyncio.get_running_loop().time() - tick))
+
+
+def _earliest(sent_at: datetime, age: timedelta | None, server_time: datetime | None) -> datetime:
+    """When what a request has started can have been created, by the server's clock."""
+    if age is None:
+        return _BEFORE_ALL
+    # `Date` has whole seconds. What was cut off there makes the window up to a second too wide, and
+    # never too narrow.
+    if server_time is None:
+        return _shifted(sent_at, timedelta(seconds=-1))
+    return _shifted(server_time, -age)
 
 
 def _latest(created_at: datetime) -> datetime:
