@@ -79,9 +79,13 @@ async def test_a_journal_that_is_taken_up_after_the_clock_was_set_finds_the_cand
     nuvo_server.add_pipeline("orders")
     nuvo_server.add_fault("create", faults.delay(30))
     file = tmp_path / "runs.journal"
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.2):
-            await anext(make_client().run_pipelines(["orders"], journal=file))
+    runs = make_client().run_pipelines(["orders"], journal=file)
+    running = asyncio.create_task(anext(runs))
+    while not nuvo_server.requests:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
     clock.ahead = timedelta(0)
     [started] = nuvo_server.start("orders", trigger_type="MANUAL")
     [run] = [one async for one in make_client().run_pipelines(["orders"], journal=file)]

@@ -21,19 +21,15 @@ CHECK = (
 
 @pytest.fixture
 def trouble_at(make_client):
-    """What comes of a Create and of a read at an address where nothing is received."""
+    """What comes of a Create at an address where nothing is received."""
 
     async def trouble(base_url, **options):
         client = make_client(base_url=base_url, retry=ONCE, **options)
-        texts = []
-        for call in (client.create_execution("orders"), client.get_execution("1")):
-            with pytest.raises(TransportError) as caught:
-                await call
-            assert caught.value.sent_at is None
-            assert "<" not in str(caught.value)  # No `repr` of something of aiohttp's.
-            texts.append(str(caught.value).partition(" no answer: ")[2])
-        assert texts[0] == texts[1]
-        return texts[0]
+        with pytest.raises(TransportError) as caught:
+            await client.create_execution("orders")
+        assert caught.value.sent_at is None
+        assert "<" not in str(caught.value)  # No `repr` of something of aiohttp's.
+        return str(caught.value).partition("POST execution/: no answer: ")[2]
 
     return trouble
 
@@ -96,24 +92,26 @@ async def test_a_resolver_that_hangs_is_a_connection_that_hangs(trouble_at, monk
 
 
 @pytest.mark.parametrize(
-    ("fault", "error", "words"),
+    ("fault", "words"),
     [
-        (
-            faults.cut(acted=False),
-            TransportError,
-            "the connection was closed before an answer came",
-        ),
-        (faults.truncated(), TransportError, "the connection was closed before the answer was"),
-        (faults.delay(30), RequestTimeoutError, "not within 1 s (request_timeout)"),
+        (faults.cut(acted=False), "the connection was closed before an answer came"),
+        (faults.truncated(), "the connection was closed before the answer was complete"),
     ],
-    ids=["cut", "truncated", "silence"],
+    ids=["cut", "truncated"],
 )
-async def test_an_answer_that_does_not_come(nuvo_server, make_client, fault, error, words):
+async def test_an_answer_that_breaks_off(nuvo_server, make_client, fault, words):
     nuvo_server.add_fault("list", fault)
-    with pytest.raises(error) as caught:
-        await make_client(retry=ONCE, request_timeout=1).list_executions()
-    assert f"GET execution/: no answer: {words}" in str(caught.value)
+    with pytest.raises(TransportError) as caught:
+        await make_client(retry=ONCE).list_executions()
+    assert str(caught.value) == f"GET execution/: no answer: {words}"
     assert caught.value.sent_at is not None
+
+
+async def test_an_answer_that_does_not_come(nuvo_server, make_client):
+    nuvo_server.add_fault("list", faults.delay(30))
+    with pytest.raises(RequestTimeoutError) as caught:
+        await make_client(retry=ONCE, request_timeout=1).list_executions()
+    assert str(caught.value) == "GET execution/: no answer: not within 1 s (request_timeout)"
 
 
 OUT_OF_FILES = """

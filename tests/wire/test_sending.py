@@ -106,7 +106,7 @@ async def resend(request: ClientRequest, handler: ClientHandlerType) -> ClientRe
     response: ClientResponse | None = None
     for _ in range(3):
         try:
-            async with asyncio.timeout(0.2):
+            async with asyncio.timeout(1):
                 response = await handler(request)
         except (aiohttp.ClientError, TimeoutError):
             continue
@@ -209,7 +209,8 @@ async def test_a_session_that_is_closed_under_a_call_is_said_so(nuvo_server, cli
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1)) as session:
         # Somebody else has the one connection.
         other = asyncio.create_task(session.get(f"{nuvo_server.base_url}execution/1"))
-        await asyncio.sleep(0.05)
+        while not nuvo_server.requests:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
         creating = asyncio.create_task(client_with(session).create_execution("orders"))
         await asyncio.sleep(0.05)
     with pytest.raises(ClientClosedError, match="session that the client was given is closed"):
