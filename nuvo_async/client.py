@@ -380,11 +380,11 @@ class NuvoClient:
         Args:
             pipeline_ids: what to run. One that is listed twice is run twice.
             concurrency: pipelines under way at once; `None` is all of them.
-            journal: a file to keep what was done in, so that a crash loses nothing. Run again with
-                the same list and file, it tells again how those ended that had, waits for those
-                under way, starts those that were not or were clearly refused, and reports those
-                whose Create was cut off as `CreateOutcomeUnknownError`. The format is documented in
-                `nuvo_async.batches.journal`.
+            journal: a file that keeps what was done, so that a crash loses nothing. Run again with
+                the same list and file: finished pipelines are reported again, those under way are
+                waited for, those not started or clearly refused are started, and those whose
+                Create was cut off are reported as `CreateOutcomeUnknownError`. The format is
+                documented in `nuvo_async.batches.journal`.
             timeout: for the wait for each pipeline, once its executions are created.
             poll: as in `wait_for_completion`.
             with_logs: as in `wait_for_completion`.
@@ -394,7 +394,7 @@ class NuvoClient:
             on_poll: as in `wait_for_completion`; what it raises comes out here.
 
         Raises:
-            JournalError: the journal cannot be used.
+            JournalError: the journal cannot be used; its `executions` are what had been started.
             ClientClosedError: the client was closed meanwhile.
         """
         ids = arguments.strings("pipeline_ids", pipeline_ids)

@@ -5,6 +5,7 @@ import asyncio
 import html
 import inspect
 import os
+import pydoc
 import re
 import subprocess
 import sys
@@ -53,6 +54,11 @@ def test_the_quick_start_is_two_commands():
     [block] = re.findall(r"```console\n(.*?)```", section("Quick start"), re.DOTALL)
     assert len(block.splitlines()) == 2
     assert README.index("```") == README.index("```console\n" + block)
+
+
+def test_the_format_of_the_journal_is_documented_where_it_says():
+    [name] = re.findall(r'`help\("(.+?)"\)` documents the format', section("Journal"))
+    assert '"event": "intent"' in pydoc.plain(pydoc.render_doc(name))
 
 
 @pytest.mark.parametrize("error", [None, "PARSING_FAILURE"])

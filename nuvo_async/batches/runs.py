@@ -22,10 +22,11 @@ from typing import Any, TypeVar
 from attrs import define, evolve, field
 
 from nuvo_async.batches.journal import Journal
-from nuvo_async.models.errors import ClientClosedError, JournalError, NuvoError
+from nuvo_async.batches.recorded_create import RecordedCreate
+from nuvo_async.models.errors import ClientClosedError, NuvoError
 from nuvo_async.models.executions import (
-    CreateOutcomeUnknownError,
     Execution,
+    JournalError,
     PipelineRun,
     WaitTimeoutError,
     failures_of,
@@ -35,7 +36,6 @@ from nuvo_async.waiting.poller import Poller
 from nuvo_async.waiting.wait import Wait, WaitOptions
 from nuvo_async.wire.api import ExecutionAPI
 from nuvo_async.wire.lifetime import Lifetime
-from nuvo_async.wire.protocol import Hooks, Request
 
 __all__ = ["PipelineBatch", "Put", "stream", "wait_for_all"]
 
@@ -128,8 +128,10 @@ async def _follow_all(
 def _note_remote(error: BaseException, ids: Sequence[str]) -> None:
     """Say which executions go on; in the log, too, as whoever leaves an iterator sees no error."""
     if ids:
-        more = len(ids) - _MOST_NAMED
-        names = ", ".join(ids[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+        # Where the journal has failed, this may be the only place that names them.
+        named = ids if isinstance(error, JournalError) else ids[:_MOST_NAMED]
+        more = len(ids) - len(named)
+        names = ", ".join(named) + (f" and {more} more" if more else "")
         error.add_note(f"no longer waited for, these executions go on remotely: {names}")
         _log.debug("no longer waited for, these executions go on remotely: %s", ", ".join(ids))
 
@@ -149,7 +151,7 @@ class PipelineBatch:
     journal: Journal | None = None
     on_start: Callable[[str, list[Execution]], object] | None = None
     _mistakes: list[Exception] = field(init=False, factory=list)
-    _under_way: dict[int, list[str]] = field(init=False, factory=dict)
+    _under_way: dict[int, Sequence[Execution]] = field(init=False, factory=dict)
 
     def __attrs_post_init__(self) -> None:
         if self.options.on_poll is not None:
@@ -163,7 +165,10 @@ class PipelineBatch:
             else:
                 await self._run_with(self.journal, put)
         except BaseException as error:
-            _note_remote(error, [one for ids in self._under_way.values() for one in ids])
+            started = [one for executions in self._under_way.values() for one in executions]
+            if isinstance(error, JournalError):
+                error.executions = tuple(started)
+            _note_remote(error, [one.id for one in started if not one.is_finished])
             raise
 
     async def _run_with(self, journal: Journal, put: Put[PipelineRun]) -> None:
@@ -199,6 +204,12 @@ class PipelineBatch:
         await together(work() for _ in range(self.concurrency))
 
     async def _run(self, position: int) -> PipelineRun:
+        run = await self._outcome(position)
+        await self._settle()
+        self._under_way.pop(position, None)
+        return run
+
+    async def _outcome(self, position: int) -> PipelineRun:
         pipeline_id = self.pipeline_ids[position]
         executions: Sequence[Execution] = ()
         waits: list[Wait] = []
@@ -207,46 +218,37 @@ class PipelineBatch:
             waits = [self.options.wait_for(one) for one in executions]
             if self.on_start is not None:
                 await self._guarded(self.on_start)(pipeline_id, list(executions))
+            await self._settle()
             executions = await _follow_all(self.poller, waits)
         except (ClientClosedError, JournalError):
             raise
         except NuvoError as error:
             if any(error is mistake for mistake in self._mistakes):
                 raise
-            self._under_way.pop(position, None)
             seen = (wait.last or one for wait, one in zip(waits, executions, strict=True))
             return PipelineRun(pipeline_id, tuple(seen), error)
-        del self._under_way[position]
+        self._under_way[position] = executions
         if self.journal is not None:
-            await self.journal.note_ended(position, executions)
+            self.journal.note_ended(position, executions)
         return PipelineRun(pipeline_id, tuple(executions), failures_of(executions))
 
     async def _create(self, position: int) -> Sequence[Execution]:
+        def note(created: Sequence[Execution]) -> None:
+            self._under_way[position] = created
+
         pipeline_id, journal = self.pipeline_ids[position], self.journal
         created: Sequence[Execution] | None
         if journal is None:
             created = await self.api.create(pipeline_id)
         elif (created := journal.entries[position].created) is None:
-            created = await self._create_with(journal, position)
-        self._under_way[position] = [one.id for one in created]
-        if journal is not None and journal.entries[position].created is None:
-            await journal.note_created(position, created)
+            return await RecordedCreate(self.api, journal, position, pipeline_id, note).send()
+        note(created)
         return created
 
-    async def _create_with(self, journal: Journal, position: int) -> Sequence[Execution]:
-        intent = _Intent(journal, position)
-        try:
-            return await self.api.create(self.pipeline_ids[position], intent.hooks)
-        except (CreateOutcomeUnknownError, JournalError):
-            raise
-        except NuvoError as refusal:
-            intent.withdraw(refusal)
-            await journal.settle()
-            raise
-        except asyncio.CancelledError as cancelled:
-            if not intent.is_in_doubt:
-                intent.withdraw(cancelled)
-            raise
+    async def _settle(self) -> None:
+        """Wait until the journal is on disk: what is reported or relied on must be in it."""
+        if self.journal is not None:
+            await self.journal.settle()
 
     async def _look_for(
         self, position: int, sent_at: datetime, known: Collection[str]
@@ -268,31 +270,3 @@ class PipelineBatch:
                 raise
 
         return guarded
-
-
-@define(eq=False)
-class _Intent:
-    """A Create, as the journal is told of it: intended before each time that it is sent."""
-
-    journal: Journal
-    position: int
-    _request: Request | None = field(init=False, default=None)
-
-    @property
-    def hooks(self) -> Hooks:
-        return Hooks(before_sending=self._declare, on_trouble=self.withdraw)
-
-    async def _declare(self, request: Request) -> None:
-        if not request.repeatable:  # It is the Create, and no exchange of a licence key.
-            self._request = request
-            await self.journal.intend(self.position)
-
-    @property
-    def is_in_doubt(self) -> bool:
-        return self._request is not None and self._request.in_doubt
-
-    def withdraw(self, reason: BaseException) -> None:
-        """It has started nothing."""
-        if self._request is not None:
-            self._request = None
-            self.journal.refuse(self.position, reason)

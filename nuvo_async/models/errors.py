@@ -2,7 +2,6 @@
 
     NuvoError
     ├── ConfigurationError (also ValueError)
-    │   └── JournalError                       a journal that cannot be used
     ├── ClientClosedError (also RuntimeError)
     ├── TransportError                         no answer
     │   └── RequestTimeoutError (also TimeoutError)
@@ -17,6 +16,7 @@
     ├── InvalidResponseError                   an answer that is not as documented, or a redirect
     │
     │   (in `executions`, since they carry executions:)
+    ├── JournalError (also ConfigurationError) a journal that cannot be used
     ├── CreateOutcomeUnknownError              a Create that may or may not have been received
     ├── WaitTimeoutError (also TimeoutError)   the wait is over, the execution goes on
     ├── WaitOutageError                        nothing could be read for too long
@@ -47,7 +47,6 @@ __all__ = [
     "ConfigurationError",
     "ConflictError",
     "InvalidResponseError",
-    "JournalError",
     "NotFoundError",
     "NuvoError",
     "PermissionDeniedError",
@@ -77,10 +76,6 @@ def _restore(cls: type[NuvoError], args: tuple[Any, ...], state: dict[str, Any])
 
 class ConfigurationError(NuvoError, ValueError):
     """Settings are missing or wrong, or would send credentials in clear text."""
-
-
-class JournalError(ConfigurationError):
-    """A journal cannot be used: corrupt, of another list, held by another run, not writable."""
 
 
 class ClientClosedError(NuvoError, RuntimeError):

@@ -11,7 +11,7 @@ from typing import Self
 from attrs import frozen
 
 from nuvo_async.models import dates
-from nuvo_async.models.errors import NuvoError
+from nuvo_async.models.errors import ConfigurationError, NuvoError
 from nuvo_async.models.shapes import (
     Actor,
     ErrorDetail,
@@ -32,6 +32,7 @@ __all__ = [
     "ExecutionFailedError",
     "ExecutionPage",
     "ExecutionsFailed",
+    "JournalError",
     "ParsingFailureError",
     "PipelineRun",
     "SourceDataEmptyError",
@@ -215,6 +216,18 @@ def failures_of(executions: Sequence[Execution]) -> ExecutionsFailed | None:
         return None
     message = f"{len(failures)} of {len(executions)} executions failed"
     return ExecutionsFailed(message, failures, executions)
+
+
+class JournalError(ConfigurationError):
+    """A journal cannot be used: corrupt, of another list, in use, replaced, or not writable.
+
+    `executions` are those that the run had started or continued, and whose end is not in the
+    journal. They go on remotely, and each can be waited for by its id.
+    """
+
+    def __init__(self, message: str, *, executions: Sequence[Execution] = ()) -> None:
+        super().__init__(message)
+        self.executions = tuple(executions)
 
 
 class CreateOutcomeUnknownError(NuvoError):
