@@ -111,7 +111,7 @@ FAULTS = {
     "cut": faults.cut(acted=False),
     "half an answer": faults.truncated(),
     "HTML": faults.html_page(502),
-    "silence": faults.delay(0.3),
+    "silence": faults.delay(1.5),
     "stale": faults.stale_listing(30),
     "no JSON": faults.not_json(),
     "403": faults.status(403),
@@ -120,7 +120,7 @@ FAULTS = {
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 async def test_every_fault_in_the_middle_of_many_waits(nuvo_server, make_client, fault):
-    client = make_client(request_timeout=0.2, poll=PollPolicy(min_interval=0.03, max_interval=0.2))
+    client = make_client(request_timeout=1, poll=PollPolicy(min_interval=0.03, max_interval=0.2))
     nuvo_server.add_pipeline("orders", duration=0.1, files=250)
     nuvo_server.add_pipeline("failing", duration=0.2, files=250, error="PARSING_FAILURE")
     executions = [
