@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from attrs import define, evolve, field
 
 from nuvo_async.models.errors import NotFoundError
-from nuvo_async.models.executions import Execution, ExecutionPage
+from nuvo_async.models.executions import Execution, ExecutionPage, States
 from nuvo_async.models.shapes import ExecutionStatus, Pagination, TriggerType
 from nuvo_async.testing.listing import parse_query
 from nuvo_async.wire.protocol import Hooks, Request
@@ -87,8 +87,14 @@ class Model:
     ends: Sequence[float]
     latency: float = 0.03
     page_size: int = 100
+    # How many of them, from the end of the list, are somebody else's.
+    others: int = 0
+    # What the server does not heed: "filter" by ids, "sort".
+    ignores: frozenset[str] = frozenset()
     distort: Callable[[list[Execution], dict[str, Any]], list[Execution]] | None = None
     requests: list[tuple[float, str]] = field(factory=list)
+    # The ids that requests named, and when.
+    named: list[tuple[float, tuple[str, ...]]] = field(factory=list)
     _changes: list[tuple[float, int, bool]] = field(init=False)
     _moments: list[float] = field(init=False)
     _states: list[tuple[Execution, Execution]] = field(init=False)
@@ -102,8 +108,9 @@ class Model:
 
     def _both_states(self, index: int) -> tuple[Execution, Execution]:
         begin = _EPOCH + timedelta(seconds=self.begins[index])
+        own = index < len(self.begins) - self.others
         processing = Execution(
-            f"e{index}",
+            f"e{index}" if own else f"x{index}",
             "orders",
             ExecutionStatus.PROCESSING,
             TriggerType.MANUAL,
@@ -127,6 +134,7 @@ class Model:
     async def read(self, execution_id: str, hooks: Hooks = _NO_HOOKS) -> Execution:
         """Read by ID."""
         await self._travel("read", hooks)
+        self.named.append((asyncio.get_running_loop().time(), (execution_id,)))
         index = int(execution_id.removeprefix("e"))
         now = asyncio.get_running_loop().time()
         if index >= len(self.begins) or now < self.begins[index]:
@@ -148,6 +156,11 @@ class Model:
         await asyncio.sleep(self.latency / 2)
         return ExecutionPage(data, Pagination(len(data), offset, limit))
 
+    async def read_states(self, query: str, hooks: Hooks = _NO_HOOKS) -> States:
+        """Read all, as the engine takes it."""
+        page = await self.read_all(query, hooks)
+        return States(page.data, len(page.data), page.pagination.limit)
+
     async def _travel(self, call: str, hooks: Hooks) -> None:
         if hooks.before_sending is not None:
             await hooks.before_sending(Request("GET", "execution/"))
@@ -155,13 +168,21 @@ class Model:
         await asyncio.sleep(self.latency / 2)
 
     def _matching(self, parameters: dict[str, Any], now: float) -> Any:
-        if "filters" in parameters:
+        if "filters" in parameters and "filter" not in self.ignores:
+            self.named.append((now, tuple(parameters["filters"]["id"]["$in"])))
+            numbers = (int(one.lstrip("e")) for one in parameters["filters"]["id"]["$in"])
             return (
-                self._states[index][0]
-                for _, index, ended in self._changes
-                if not ended and self.begins[index] <= now < self.ends[index]
+                self._states[index][now >= self.ends[index]]
+                for index in numbers
+                if index < len(self.begins) and self.begins[index] <= now
             )
         latest = self._changes[: bisect_right(self._moments, now)]
+        if "sort" in self.ignores:
+            return (
+                self._states[index][now >= self.ends[index]]
+                for _, index, ended in latest
+                if not ended
+            )
         return (
             self._states[index][ended]
             for _, index, ended in reversed(latest)

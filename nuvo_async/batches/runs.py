@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 
 from attrs import define, evolve, field
 
+from nuvo_async.batches.groups import together
 from nuvo_async.batches.journal import Journal
 from nuvo_async.batches.recorded_create import RecordedCreate
 from nuvo_async.models.errors import ClientClosedError, NuvoError
@@ -31,7 +32,6 @@ from nuvo_async.models.executions import (
     WaitTimeoutError,
     failures_of,
 )
-from nuvo_async.waiting.groups import together
 from nuvo_async.waiting.poller import Poller
 from nuvo_async.waiting.wait import Wait, WaitOptions
 from nuvo_async.wire.api import ExecutionAPI

@@ -11,12 +11,12 @@ from typing import Any, TextIO
 
 import click
 
+from nuvo_async.batches.groups import together
 from nuvo_async.cli.display import Display
 from nuvo_async.cli.report import list_execution, report_executions
 from nuvo_async.client import NuvoClient
 from nuvo_async.models.errors import ConfigurationError, NuvoError
 from nuvo_async.models.executions import Execution, PipelineRun
-from nuvo_async.waiting.groups import together
 from nuvo_async.waiting.policy import PollPolicy
 
 __all__ = ["follow", "get", "list_all", "run", "show_runs", "trigger", "wait"]

@@ -38,6 +38,7 @@ __all__ = [
     "SourceDataEmptyError",
     "SourceError",
     "SourceUnresponsiveError",
+    "States",
     "WaitOutageError",
     "WaitTimeoutError",
     "WriteFileFailureError",
@@ -97,6 +98,18 @@ class ExecutionPage:
 
     data: tuple[Execution, ...]
     pagination: Pagination
+
+
+@frozen
+class States:
+    """A page of Read all as the waiting reads it: without the records that are not as documented.
+
+    `count` is how many entries the page had, `limit` the limit in force, 0 where that is not told.
+    """
+
+    executions: tuple[Execution, ...]
+    count: int
+    limit: int
 
 
 class ExecutionFailedError(NuvoError):

@@ -1,6 +1,4 @@
-"""When a wait asks again, and what it puts up with."""
-
-import random
+"""`PollPolicy`: when a wait asks again, and how much trouble it tolerates."""
 
 from attrs import field, frozen
 
@@ -11,14 +9,16 @@ __all__ = ["PollPolicy"]
 
 @frozen(kw_only=True)
 class PollPolicy:
-    """When a wait asks again, and what trouble it puts up with. Times are seconds.
+    """When a wait asks again, and how much trouble it tolerates. Times are seconds.
 
     The next delay is `growth` x the time waited so far, at least `min_interval`, at most
     `max_interval`, and then up to the share `jitter` longer or shorter: short runs are noticed
-    quickly, long ones are asked about seldom.
+    quickly, and long ones are polled seldom. Many waits of one client are read together, and then
+    more often than that: see the README.
 
-    A 404 in the first `not_found_grace` seconds of a wait passes: an execution can take a moment
-    to appear. A wait without a timeout ends when nothing could be read for `max_outage`.
+    A 404 in the first `not_found_grace` seconds of a wait is tolerated: an execution can take a
+    moment to appear. A wait without a timeout ends when nothing could be read for `max_outage`, in
+    two attempts or more.
 
     Raises `ValueError` for a figure that is negative or not finite, a `jitter` above 1, or a
     `max_interval` below `min_interval`.
@@ -40,7 +40,10 @@ class PollPolicy:
                 f" min_interval ({self.min_interval})"
             )
 
-    def delay(self, waited: float) -> float:
-        """Return the seconds until the next poll of an execution that was waited for that long."""
+    def delay(self, waited: float, dice: float = 0.5) -> float:
+        """Return the seconds until the next poll, after that much waiting.
+
+        `dice` is a random number from 0 to 1, which the jitter is drawn by; 0.5 is no jitter.
+        """
         delay = min(max(self.growth * waited, self.min_interval), self.max_interval)
-        return delay * random.uniform(1 - self.jitter, 1 + self.jitter)  # noqa: S311 - no secret
+        return delay * (1 + self.jitter * (2 * dice - 1))

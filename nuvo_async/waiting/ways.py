@@ -1,141 +1,168 @@
-"""Which listing to go by, and how far to trust it, judged by what Read by ID shows."""
+"""The ways to learn of many executions at once: by ids, and by what changed last.
 
-import logging
+| way | request | costs for n executions | of no use where |
+| --- | --- | --- | --- |
+| by ids | `filters[id][$in]` | n / 50 | the server ignores the filter |
+| change feed | `sort[updated_at]=desc` | 1 + changes / 100 | it is not sorted, or dates are wrong |
+"""
 
-from attrs import define
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from itertools import pairwise
+from math import ceil
+from urllib.parse import quote
 
-from nuvo_async.waiting.listings import ChangeFeed, Listing, ProcessingPages, Sweep
+from attrs import define, field
 
-__all__ = ["Ways"]
+from nuvo_async.models.executions import States
+from nuvo_async.waiting.contact import Contact
+from nuvo_async.waiting.effects import ReadIds, ReadPage
+from nuvo_async.waiting.trust import Trust
 
-_log = logging.getLogger("nuvo_async")
+__all__ = ["ByIds", "ChangeFeed", "Unfit", "Way"]
 
-# So many sweeps in a row may fail, or miss an end, before another way is taken.
-_STRIKES = 3
-_LONGEST_PAUSE = 64
-# The most ends that are remembered, to see whether the listing shows them as well.
-_MOST_ENDS = 100
+_PAGE_SIZE = 100
+_MOST_IDS = 50
+# What an id takes in a URL beside itself, and what all may take: servers accept 4,000 bytes.
+_BYTES_BESIDE_AN_ID = 40
+_MOST_BYTES = 3_600
+# Changes can become visible in another order than they happened in. So many entries that were
+# known at the last reading are read once more.
+_OVERLAP = 10
+_WEIGHT_OF_NEWS = 0.2
+
+
+class Unfit(Exception):  # noqa: N818 - it ends the use of a way, and no wait
+    """What the server showed cannot be used; the text says why."""
 
 
 @define(eq=False)
-class _Way:
-    """A listing, and how it is thought of. Pauses are counted in ticks."""
+class ByIds:
+    """Read all, filtered by ids: what it does not show is asked for by id."""
 
-    listing: Listing
-    usable_from: int = 0
-    pause: int = 1
-    on_probation: bool = False
+    trust: Trust = field(factory=lambda: Trust("by ids"))
+    contact: Contact = field(factory=Contact)
+    size: int = _MOST_IDS
 
-    def renew(self) -> None:
-        """Forget the last sweep: when the listing is taken up again, that will be long ago."""
-        self.listing = type(self.listing)()
+    def cost(self, watches: int, _: float = 0.0) -> float:
+        """Return the requests that it takes to read so many executions."""
+        return ceil(watches / self.size)
+
+    def requests(self, ids: Iterable[str]) -> Iterator[ReadIds]:
+        """Divide ids into requests whose URLs no server refuses for their length."""
+        chunk: list[str] = []
+        taken = 0
+        for one in ids:
+            bytes_ = len(quote(one, safe="")) + _BYTES_BESIDE_AN_ID
+            if chunk and (len(chunk) >= self.size or taken + bytes_ > _MOST_BYTES):
+                yield ReadIds(tuple(chunk))
+                chunk, taken = [], 0
+            chunk.append(one)
+            taken += bytes_
+        if chunk:
+            yield ReadIds(tuple(chunk))
+
+    def missing(self, request: ReadIds, states: States) -> list[str]:
+        """Return the ids that were asked for and not shown. Raises `Unfit`."""
+        shown = {one.id for one in states.executions}
+        if not shown.issubset(request.ids) or states.count > len(request.ids):
+            raise Unfit("it shows ids that were not asked for: the filter is ignored")
+        if states.count < len(request.ids) and states.count >= states.limit > 0:
+            self.size = states.limit  # A page of this server holds no more.
+            return []
+        return [one for one in request.ids if one not in shown]
 
 
-class Ways:
-    """The listings to choose from, the best first. One that has failed has a pause.
+@define(eq=False)
+class ChangeFeed:
+    """Read all, sorted by `updated_at`: read until what was known at the last reading.
 
-    `current` is the listing in use, or `None` where each execution is read by its id. `strikes`
-    counts the doubts about it.
+    `mark` is the newest date that the last reading has shown, `floor` the oldest of all. What was
+    read since the first reading began, at `covered_since`, is known: a change of it will be shown.
     """
 
-    def __init__(self) -> None:
-        self.current: Listing | None = None
-        self.strikes = 0
-        self._tick = 0
-        self._ways = [_Way(ChangeFeed()), _Way(ProcessingPages())]
-        self._way: _Way | None = None
-        # Ends that Read by ID has told, and the listing has yet to show.
-        self._ends: dict[str, float] = {}
+    trust: Trust = field(factory=lambda: Trust("change feed"))
+    contact: Contact = field(factory=Contact)
+    mark: datetime | None = None
+    floor: datetime | None = None
+    covered_since: float = float("inf")
+    _mark_before: datetime | None = None
+    _changes_per_second: float = 0.0
+    _read_at: float = float("-inf")
+    _newest: datetime | None = None
+    _known: int = 0
+    _changed: int = 0
+    _pages: int = 0
+    _limit: int = _PAGE_SIZE
+    _is_whole: bool = False
 
-    def next_tick(self) -> None:
-        """Count the time in which pauses are measured."""
-        self._tick += 1
+    def cost(self, _: int, interval: float) -> float:
+        """Return the requests that a reading takes, as the server has shown itself."""
+        return 1 + self._changes_per_second * interval / self._limit
 
-    def choose(self, *, many: bool) -> bool:
-        """Take the best way there is now; return whether it is another one than before."""
-        usable = (way for way in self._ways if way.usable_from <= self._tick)
-        best = next(usable, None) if many else None
-        if best is self._way and (best is None or best.listing is self.current):
-            return False
-        if self._way is not None:
-            self._way.renew()
-        self._way = best
-        self.current = None if best is None else best.listing
-        self.strikes = 0
-        self._ends.clear()
-        _log.debug("executions are read by %s", self.current.name if self.current else "their ids")
-        return True
+    def start_over(self) -> None:
+        """Forget what was read: the feed was not in use for a while."""
+        self.mark = self.floor = self._mark_before = None
+        self.covered_since = float("inf")
 
-    @property
-    def is_trusted(self) -> bool:
-        """Whether the listing may be left to show what becomes of executions.
+    def begin(self, now: float) -> ReadPage:
+        """Begin a reading with its first page."""
+        self.covered_since = min(self.covered_since, now)
+        self._newest = None
+        self._known = self._changed = self._pages = 0
+        self._is_whole = False
+        return ReadPage(0, _PAGE_SIZE)
 
-        One that was wrong, or failed, has to show first that it is right now.
+    def take(self, states: States) -> None:
+        """Take a page in. Raises `Unfit`."""
+        moments = [one.updated_at for one in states.executions if one.updated_at is not None]
+        if len(moments) < len(states.executions):
+            raise Unfit("there are executions without updated_at")
+        if any(later > earlier for earlier, later in pairwise(moments)):
+            raise Unfit("it is not sorted by updated_at")
+        self._pages += 1
+        if moments:
+            self._newest = max(moments[0], self._newest or moments[0])
+            self.floor = min(moments[-1], self.floor or moments[-1])
+        known = sum(moment < self.mark for moment in moments) if self.mark else 0
+        self._known += known
+        self._changed += len(moments) - known
+        if states.limit > 0:
+            self._limit = min(states.limit, _PAGE_SIZE)
+        self._is_whole |= states.count < self._limit
+
+    def next_pages(self, *, most: int, at_once: int, is_worth_it: bool) -> list[ReadPage]:
+        """Return the pages to read next, once all so far were taken. Raises `Unfit`.
+
+        The first reading has no mark to read up to: it goes on as long as it `is_worth_it`.
         """
-        return self._way is not None and not self._way.on_probation
+        is_known = not is_worth_it if self.mark is None else self._known >= _OVERLAP
+        if self._is_whole or is_known:
+            return []
+        if self._pages >= most:
+            raise Unfit(f"it takes more than {most} pages")
+        size = min(self._pages + 1, at_once, most - self._pages)
+        return [ReadPage((self._pages + n) * self._limit, _PAGE_SIZE) for n in range(size)]
 
-    def fail(self, listing: Listing, reason: object) -> None:
-        """A sweep has failed; too often in a row, and no listing is used for a while."""
-        if self._is_struck_out(listing, reason, _STRIKES):
-            self.suspend(listing, "it fails")
+    def finish(self, began: float) -> None:
+        """End a reading: what it has shown is known from now on."""
+        self._mark_before, self.mark = self.mark, self._newest or self.mark
+        if self._mark_before is not None and began > self._read_at:
+            news = self._changed / (began - self._read_at) - self._changes_per_second
+            self._changes_per_second += _WEIGHT_OF_NEWS * news
+        self._read_at = began
 
-    def suspend(self, listing: Listing, reason: object) -> None:
-        """Use no listing for some ticks: what is wrong with one is wrong with all."""
-        if listing is self.current:
-            for way in self._ways:
-                way.on_probation = True
-                self._leave_alone(way, reason)
+    def hides(self, moment: datetime | None) -> bool:
+        """Whether it should have shown a state of this date, which it has not."""
+        if moment is None or self.mark is None or self.floor is None:
+            return moment is None
+        return self.floor <= moment < self.mark
 
-    def doubt(self, listing: Listing, reason: object) -> None:
-        """A sweep was wrong; too often in a row is a reason to take another way."""
-        if self._way is None:
-            return
-        if self._is_struck_out(listing, reason, 1 if self._way.on_probation else _STRIKES):
-            self._way.on_probation = True
-            self._leave_alone(self._way, "it was wrong")
-
-    def drop(self, listing: Listing, reason: object) -> None:
-        """Take another way for some ticks: this one is of no use."""
-        if self._way is not None and listing is self.current:
-            self._leave_alone(self._way, reason)
-
-    def _is_struck_out(self, listing: Listing, reason: object, most: int) -> bool:
-        if listing is not self.current:
+    def is_undated(self, end: datetime | None, before: datetime | None) -> bool:
+        """Whether an end has the date of a state before it, though later dates were known then."""
+        if end is None or self._mark_before is None:
             return False
-        self.strikes += 1
-        _log.debug("%s: %s (%d of %d)", listing.name, reason, self.strikes, most)
-        return self.strikes >= most
+        return end == before and end < self._mark_before
 
-    def _leave_alone(self, way: _Way, reason: object) -> None:
-        way.usable_from = self._tick + way.pause
-        _log.debug("%s: not for %d ticks: %s", way.listing.name, way.pause, reason)
-        way.pause = min(2 * way.pause, _LONGEST_PAUSE)
 
-    # ── What Read by ID has told ──────────────────────────────────────────────────────────────
-
-    def note_end(self, execution_id: str, now: float) -> None:
-        """Read by ID has told of an end that the listing should show as well."""
-        if self._way is not None and len(self._ends) < _MOST_ENDS:
-            self._ends[execution_id] = now
-
-    def is_noted(self, execution_id: str) -> bool:
-        """Whether a sweep should look for the end of this one."""
-        return execution_id in self._ends
-
-    def judge(self, listing: Listing, sweep: Sweep, *, began: float, brought_news: bool) -> None:
-        """Doubt a listing that has not shown an end which was known when the sweep began."""
-        if self._way is None or listing is not self.current:
-            return
-        missed = None
-        for execution_id, told_at in list(self._ends.items()):
-            if not listing.has_missed_end(sweep.shown.get(execution_id)):
-                del self._ends[execution_id]
-                self._way.on_probation = False
-            elif told_at < began:
-                missed = execution_id
-        if missed is not None:
-            self.doubt(listing, f"it has not shown the end of {missed}")
-            return
-        self.strikes = 0
-        if brought_news:
-            self._way.pause = 1
+Way = ByIds | ChangeFeed

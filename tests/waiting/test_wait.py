@@ -163,6 +163,8 @@ PASSING = {
     "404 at first": faults.status(404),
     "cut": faults.cut(acted=False),
     "half an answer": faults.truncated(),
+    "empty": faults.body(b""),
+    "not JSON": faults.not_json(),
     "silence": faults.delay(5),
 }
 
@@ -179,7 +181,7 @@ FINAL = {
     "401": (faults.status(401), AuthenticationError),
     "403": (faults.status(403), PermissionDeniedError),
     "400": (faults.status(400), APIError),
-    "not JSON": (faults.not_json(), InvalidResponseError),
+    "another shape": (faults.body(b'{"data": {"id": 1}}'), InvalidResponseError),
     "redirect": (faults.redirect("https://elsewhere.example"), InvalidResponseError),
     "another execution": (
         faults.body(
@@ -273,13 +275,15 @@ async def test_no_server_at_all_is_an_outage(make_client):
     assert caught.value.last is None
 
 
-async def test_an_outage_cuts_a_retry_after_that_is_longer(nuvo_server, make_client):
+async def test_a_retry_after_longer_than_the_outage_is_heeded_for_half_of_it(
+    nuvo_server, make_client
+):
     nuvo_server.add_fault("read", faults.status(429, retry_after=1000), times=9)
     with pytest.raises(WaitOutageError):
         await make_client().wait_for_completion(
-            "65f0", poll=PollPolicy(min_interval=0.02, max_outage=0.2)
+            "65f0", poll=PollPolicy(min_interval=0.02, max_outage=2.0)
         )
-    assert calls(nuvo_server) == ["read"]
+    assert 2 <= len(calls(nuvo_server)) <= 3  # After half of it, and at its end.
 
 
 async def test_an_expired_token_is_renewed_in_the_middle(nuvo_server, make_client, license_key):
@@ -319,20 +323,20 @@ def str_json(body):
 
 async def test_silence_is_an_outage_to_the_moment(nuvo_server, make_client):
     client = make_client(request_timeout=30)
-    nuvo_server.add_fault("read", faults.delay(30))
+    nuvo_server.add_fault("read", faults.delay(30), times=99)
     loop = asyncio.get_running_loop()
     began = loop.time()
     with pytest.raises(WaitOutageError) as caught:
-        await client.wait_for_completion("65f0", poll=PollPolicy(max_outage=0.3))
+        await client.wait_for_completion("65f0", poll=PollPolicy(min_interval=0.02, max_outage=0.3))
     assert 0.29 < loop.time() - began < 5
     assert caught.value.since <= datetime.now(UTC)
 
 
 async def test_an_outage_in_the_middle_of_retries_names_the_trouble(nuvo_server, make_client):
-    client = make_client(retry=RetryPolicy(base_delay=30, max_delay=30))
-    nuvo_server.add_fault("read", faults.status(503, retry_after=30))
+    nuvo_server.add_fault("read", faults.status(503), times=99)
+    policy = PollPolicy(min_interval=0.02, max_outage=0.2)
     with pytest.raises(WaitOutageError) as caught:
-        await client.wait_for_completion("65f0", poll=PollPolicy(max_outage=0.2))
+        await make_client().wait_for_completion("65f0", poll=policy)
     assert isinstance(caught.value.__cause__, ServerError)
 
 
@@ -374,17 +378,18 @@ async def test_no_outage_at_all_still_asks(nuvo_server, make_client):
     client = make_client(retry=NO_RETRY)
     policy = PollPolicy(min_interval=0.02, max_outage=0)
     execution = await started(nuvo_server, client, duration=0.1)
+    nuvo_server.add_fault("read", faults.status(500))  # A single failure is no outage.
     assert (await client.wait_for_completion(execution, poll=policy)).succeeded
-    nuvo_server.add_fault("read", faults.status(500))
+    nuvo_server.add_fault("read", faults.status(500), times=2)
     with pytest.raises(WaitOutageError):
         await client.wait_for_completion(execution, poll=policy)
 
 
 async def test_an_absurd_retry_after_does_not_put_an_end_to_polling(nuvo_server, make_client):
-    client = make_client(poll=PollPolicy(min_interval=0.02, max_interval=0.2))
+    client = make_client(poll=PollPolicy(min_interval=0.02, max_interval=0.2, max_outage=1.0))
     execution = await started(nuvo_server, client)
     nuvo_server.add_fault("read", faults.status(503, retry_after=10**9))
-    assert (await client.wait_for_completion(execution, timeout=5)).succeeded
+    assert (await client.wait_for_completion(execution, timeout=20)).succeeded
 
 
 async def test_a_404_of_the_token_endpoint_has_no_grace(nuvo_server, make_client, license_key):

@@ -34,6 +34,7 @@ from nuvo_async import (
     WaitOutageError,
     WaitTimeoutError,
 )
+from nuvo_async.models.executions import States
 from nuvo_async.testing.listing import parse_query
 from nuvo_async.waiting.poller import Poller
 from nuvo_async.waiting.wait import WaitOptions
@@ -48,7 +49,17 @@ POLICIES = (
     PollPolicy(min_interval=2, max_interval=10, max_outage=40),
     PollPolicy(min_interval=0.1, max_interval=3, jitter=0, max_outage=40),
 )
-LISTINGS = ("honest", "stale", "shuffled", "unfiltered", "undated", "partial", "empty", "failing")
+LISTINGS = (
+    "honest",
+    "deaf",
+    "stale",
+    "shuffled",
+    "unfiltered",
+    "undated",
+    "partial",
+    "empty",
+    "failing",
+)
 TROUBLES = ("none", "no answer", "503", "slow")
 
 
@@ -129,6 +140,10 @@ class World:
                 tuple(shown[offset : offset + limit]), Pagination(len(shown), offset, limit)
             )
 
+    async def read_states(self, query: str, hooks: Hooks = NO_HOOKS) -> States:
+        page = await self.read_all(query, hooks)
+        return States(page.data, len(page.data), page.pagination.limit)
+
     def shown(self, parameters: dict[str, Any]) -> list[Execution]:
         seen_at = self.now() - (15 if self.listing == "stale" else 0)
         shown = [
@@ -144,8 +159,8 @@ class World:
             shown = [evolve(one, updated_at=None) for one in shown]
         if self.listing == "unfiltered":
             return shown
-        if "filters" in parameters:
-            shown = [one for one in shown if one.status == ExecutionStatus.PROCESSING]
+        if "filters" in parameters and self.listing != "deaf":
+            shown = [one for one in shown if one.id in parameters["filters"]["id"]["$in"]]
         shown.sort(key=lambda one: one.updated_at or EPOCH, reverse=True)
         if self.listing == "shuffled":
             random.Random(self.requests).shuffle(shown)
@@ -306,7 +321,7 @@ class EngineMachine(RuleBasedStateMachine):
     @invariant()
     def nobody_waits_and_nothing_is_left(self):
         self.runner.run(asyncio.sleep(0))
-        assert self.poller._engine is None
+        assert self.poller._core.is_idle
         assert self.world.in_flight == 0
         assert asyncio.all_tasks(self.runner.get_loop()) == set()
 

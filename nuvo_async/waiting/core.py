@@ -1,0 +1,200 @@
+"""The core of waiting: it is told what happened, and answers what to do.
+
+Nothing here knows of tasks, timers, clocks, dice or HTTP. The shell calls a method for each event,
+with the time, and then `decide`. While few executions are waited for, each is polled by its id;
+when there are many, a listing is read for all of them.
+"""
+
+from collections.abc import Callable
+
+from nuvo_async.models.errors import AuthenticationError, NuvoError
+from nuvo_async.models.executions import Execution, States
+from nuvo_async.waiting.contact import passes
+from nuvo_async.waiting.effects import Effect, GiveUp
+from nuvo_async.waiting.listing import Listing
+from nuvo_async.waiting.readings import Readings
+from nuvo_async.waiting.state import State, Ticket
+from nuvo_async.waiting.wait import Wait
+from nuvo_async.waiting.watch import LISTED, Due, Listed, Watch
+
+__all__ = ["Core"]
+
+_NEVER = float("inf")
+
+
+class Core:
+    """Decides for the waits of one client. `dice` returns random numbers from 0 to 1."""
+
+    def __init__(self, most_readings: int, dice: Callable[[], float]) -> None:
+        self._state = State(dice)
+        self._readings = Readings(self._state, most_readings)
+        self._listing = Listing(self._state)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is waited for."""
+        return not self._state.watches
+
+    # ── Events ────────────────────────────────────────────────────────────────────────────────
+
+    def joined(self, wait: Wait, now: float) -> None:
+        """A wait has begun."""
+        state = self._state
+        wait.started = now
+        watch = state.watches.get(wait.execution_id)
+        if watch is None:
+            watch = state.watches[wait.execution_id] = Watch(
+                wait.execution_id, updated_at=wait.known_at
+            )
+        watch.waits.append(wait)
+        state.pace.add(wait)
+        if watch.contact is None and not (isinstance(watch.settled, Due) and watch.settled.urgent):
+            state.place(watch, Due(now), now)
+        else:
+            state.plan(watch, now)
+
+    def left(self, wait: Wait) -> None:
+        """A wait is not interested any more, or has been told its outcome."""
+        watch = self._state.watches.get(wait.execution_id)
+        if watch is not None and wait in watch.waits:
+            self._state.drop(watch, wait)
+
+    def sent(self, number: int, now: float) -> None:
+        """An attempt of a request has had its turn, and is sent."""
+        if (ticket := self._state.tickets.get(number)) is not None:
+            ticket.sent_at = now
+
+    def troubled(self, number: int, trouble: NuvoError, now: float) -> None:
+        """An attempt has failed, and another one follows."""
+        ticket = self._state.tickets.get(number)
+        if ticket is None:
+            return
+        self._state.pace.heed(trouble, now)
+        if ticket.watch is None:
+            self._listing.troubled(ticket, trouble, now)
+        else:
+            self._readings.troubled(ticket, ticket.watch, trouble, now)
+        ticket.sent_at = None
+
+    def answered(self, number: int, answer: Execution | States, now: float) -> None:
+        """A request was answered."""
+        ticket = self._state.close(number)
+        if ticket is None:
+            return
+        if isinstance(answer, States):
+            self._listing.answered(number, ticket, answer, now)
+        elif ticket.watch is not None:
+            self._read(ticket, ticket.watch, answer, now)
+
+    def failed(self, number: int, trouble: NuvoError | None, now: float) -> None:
+        """A request has failed for good; with no trouble, it had no answer."""
+        ticket = self._state.close(number)
+        if ticket is None:
+            return
+        if trouble is not None and passes(trouble):
+            self._state.pace.heed(trouble, now)
+        if ticket.watch is None:
+            self._listing.failed(number, ticket, trouble, now)
+        elif isinstance(trouble, AuthenticationError) and self._listing.refused:
+            self.crashed(trouble)  # The credentials are refused by both calls.
+        else:
+            self._readings.failed(ticket, ticket.watch, trouble, now)
+
+    def broke(self, number: int, crash: Exception) -> None:
+        """A request has met a mistake in a program: it ends the waits that it concerns."""
+        ticket = self._state.close(number)
+        if ticket is not None and ticket.watch is not None:
+            for wait in tuple(ticket.watch.waits):
+                self._state.end(ticket.watch, wait, crash)
+        elif ticket is not None:
+            self.crashed(crash)
+
+    def crashed(self, error: Exception) -> None:
+        """Nothing can be decided any more: every wait ends with this error."""
+        for watch in tuple(self._state.watches.values()):
+            for wait in tuple(watch.waits):
+                self._state.end(watch, wait, error)
+
+    def trouble(self, wait: Wait) -> NuvoError | None:
+        """Return what keeps a wait from news at the moment, if anything does."""
+        watch = self._state.watches.get(wait.execution_id)
+        if watch is None:
+            return None
+        way = self._listing.way
+        contact = watch.contact or (self._readings.contact if way is None else way.contact)
+        return contact.trouble
+
+    # ── Decisions ─────────────────────────────────────────────────────────────────────────────
+
+    def decide(self, now: float) -> tuple[list[Effect], float]:
+        """Return what is to be done now, and when to ask again at the latest."""
+        state, listing, readings = self._state, self._listing, self._readings
+        self._give_up_hanging(now)
+        while state.schedule.first() <= now:
+            self._take_up(state.schedule.pop(), now)
+        listing.decide(now)
+        readings.decide(now, looked_for=now if listing.way is None else listing.looked_for)
+        readings.end_held_back(now)
+        wakes = (
+            *(state.schedule.first(), listing.next_wake(now), readings.next_wake(now)),
+            *(over for _, over in self._hanging()),
+        )
+        return self.take_effects(), min(wakes)
+
+    def take_effects(self) -> list[Effect]:
+        """Return what is to be done."""
+        effects, self._state.effects = self._state.effects, []
+        return effects
+
+    def _take_up(self, watch: Watch, now: float) -> None:
+        """Decide for one execution: it is due, or a timeout or an outage is near."""
+        if any(wait.last_look_at <= now for wait in watch.waits):
+            if isinstance(watch.standing, Due):
+                self._state.place(watch, Due(now, watch.standing.urgent), now)
+            elif isinstance(watch.settled, Listed):
+                self._listing.hurry = True
+        self._readings.end_outages(watch, now)
+        is_queued = self._readings.queue(watch, now)
+        if watch.waits:
+            self._state.plan(watch, now, is_queued=is_queued)
+
+    def _read(self, ticket: Ticket, watch: Watch, execution: Execution, now: float) -> None:
+        """Read by ID has answered."""
+        state, asked_at = self._state, ticket.began(now)
+        was, is_stale = watch.settled, watch.is_older(execution)
+        watch.contact = None
+        self._readings.answered()
+        self._listing.judge(watch, execution, now)
+        state.tell(watch, execution, now, lambda wait: wait.started <= asked_at)
+        if not watch.waits:
+            return
+        due = now + watch.delay(now, state.dice())
+        if any(wait.started > asked_at for wait in watch.waits):
+            state.place(watch, Due(now), now)  # They began after it was asked for.
+        elif is_stale or (isinstance(was, Due) and was.urgent):
+            state.place(watch, Due(due, urgent=True), now)
+        elif self._listing.covers(watch, asked_at):
+            state.place(watch, LISTED, now)
+        else:
+            state.place(watch, Due(due), now)
+
+    # ── Requests without an answer ────────────────────────────────────────────────────────────
+
+    def _hanging(self) -> list[tuple[int, float]]:
+        """Return the requests that were sent, with when each counts as failed."""
+        pace = self._state.pace
+        return [
+            (
+                number,
+                one.sent_at + pace.patience(one.watch.max_outage if one.watch else pace.max_outage),
+            )
+            for number, one in self._state.tickets.items()
+            if one.sent_at is not None
+        ]
+
+    def _give_up_hanging(self, now: float) -> None:
+        """Ask again in time: an outage takes two attempts."""
+        for number, over in self._hanging():
+            if over <= now and number in self._state.tickets:
+                self._state.effects.append(GiveUp(number))
+                self.failed(number, None, now)

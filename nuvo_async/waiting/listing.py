@@ -1,0 +1,400 @@
+"""Read all: one reading after the other for all executions, and how far it is trusted.
+
+What a listing does not show is read by id; what it shows to have ended is read by id where logs
+are wanted; and one request to four readings checks it, each execution in turn.
+"""
+
+import logging
+from collections import deque
+from itertools import islice
+
+from attrs import define, field
+
+from nuvo_async.models.errors import AuthenticationError, NuvoError
+from nuvo_async.models.executions import Execution, States
+from nuvo_async.waiting.contact import passes
+from nuvo_async.waiting.effects import ReadIds, ReadPage
+from nuvo_async.waiting.state import State, Ticket
+from nuvo_async.waiting.trust import Evidence
+from nuvo_async.waiting.watch import LISTED, Due, Listed, Reading, Watch
+from nuvo_async.waiting.ways import ByIds, ChangeFeed, Unfit, Way
+
+__all__ = ["Listing"]
+
+_log = logging.getLogger("nuvo_async")
+_NEVER = float("inf")
+
+# Reading together begins with so many executions, and ends with so few: nothing flaps between.
+_MANY, _FEW = 8, 2
+# A way is left for another one only where that is clearly cheaper.
+_CHEAPER = 0.7
+_MOST_AT_ONCE = 16
+_READINGS_PER_AUDIT = 4
+# Each execution is named by a request within 10 x `max_interval`: with room to spare.
+_NAMED_WITHIN = 9
+# Seconds without an answer, after which Read by ID shows whether the server is there at all.
+_LATE = 5.0
+# Seconds from one last look before a timeout to the next.
+_HURRY = 0.25
+_MOST_ENDS = 100
+
+
+@define(eq=False)
+class Listing:
+    """The reading of a listing for all waits of a client, while there are many of them.
+
+    `looked_for` is when the last reading began that has ended: it has shown what was due then.
+    """
+
+    state: State
+    by_ids: ByIds = field(factory=ByIds)
+    feed: ChangeFeed = field(factory=ChangeFeed)
+    way: Way | None = None
+    refused: bool = False
+    hurry: bool = False
+    looked_for: float = -_NEVER
+    # The reading under way: when it began, what is still to be asked, and what is being asked.
+    _began: float = -_NEVER
+    _queue: "deque[ReadIds | ReadPage]" = field(factory=deque)
+    _asked: set[int] = field(factory=set)
+    _is_covering: bool = False
+    _is_complete: bool = False
+    # How many executions the last pages have shown that no listing had shown before.
+    _found: int = 0
+    _pages: int = 1
+    # Ends that Read by ID told first, with when: the next reading has to show them as well.
+    _ends: dict[str, float] = field(factory=dict)
+    _suspect: Watch | None = None
+    _audits: float = 0.0
+    _namings: float = 0.0
+    _outages_at: float = _NEVER
+
+    # ── Which way ─────────────────────────────────────────────────────────────────────────────
+
+    def decide(self, now: float) -> None:
+        """Take the best way, and read the listing when it is time."""
+        self._end_outages(now)
+        self._choose(now)
+        if self._is_late(now):
+            self._audit(now, 1)
+        if self.way is None or now < self.state.pace.resume_at:
+            return
+        if now >= self._next_reading(now):
+            self._begin(self.way, now)
+        while self._queue and len(self._asked) < _MOST_AT_ONCE:
+            self._asked.add(self.state.ask(self._queue.popleft()))
+
+    def _choose(self, now: float) -> None:
+        many = len(self.state.watches)
+        if many < (_MANY if self.way is None else _FEW + 1):
+            self._change(None, now, f"there are {many} of them")
+            return
+        interval = self.state.pace.interval(now, watches=many, cost=1)
+        costs = {
+            way: way.cost(many, interval)
+            for way in (self.by_ids, self.feed)
+            if way.trust.rests_until <= now
+        }
+        worth = [way for way in costs if costs[way] * (1 + 1 / _READINGS_PER_AUDIT) < many]
+        best = min(worth, key=costs.__getitem__, default=None)
+        if best is None:
+            self._change(None, now, "no listing is of use")
+        elif self.way not in worth or costs[best] < _CHEAPER * costs[self.way]:
+            self._change(best, now, f"it takes {costs[best]:.1f} requests for {many} of them")
+
+    def _change(self, way: Way | None, now: float, reason: str) -> None:
+        if way is self.way:
+            return
+        self._abort(now)
+        self.way = way
+        self.looked_for = -_NEVER
+        self._ends.clear()
+        self.feed.start_over()
+        name = "by id, one by one" if way is None else f"from the listing, {way.trust.way}"
+        _log.debug("executions are read %s: %s", name, reason)
+        if way is not None:
+            way.contact.answered()
+        for watch in tuple(self.state.listed):  # Polled again, until the new way has shown it.
+            dice = self.state.dice()
+            self.state.place(watch, Due(now + dice * watch.delay(now, dice)), now)
+
+    def weigh(self, way: Way, evidence: Evidence, now: float, reason: object) -> None:
+        """Take in what speaks for or against a way; one that is not trusted any more has a rest."""
+        rest = self.state.pace.max_interval
+        if rest == _NEVER or not way.trust.weigh(evidence, now, rest=rest, reason=reason):
+            return
+        if evidence in {Evidence.FAILED, Evidence.LATE}:  # The other way is the same call.
+            for other in (self.by_ids, self.feed):
+                other.trust.rests_until = max(other.trust.rests_until, way.trust.rests_until)
+        self._choose(now)
+
+    # ── One reading ───────────────────────────────────────────────────────────────────────────
+
+    @property
+    def _is_reading(self) -> bool:
+        return bool(self._queue or self._asked)
+
+    def _next_reading(self, now: float) -> float:
+        if self.way is None or self._is_reading:
+            return _NEVER
+        pace, many = self.state.pace, len(self.state.watches)
+        interval = pace.interval(now, watches=many, cost=self.way.cost(many, 0))
+        if self.way.contact.failing_since is not None:
+            interval = max(interval, pace.retry(now, self.way.contact.failing_since))
+        elif self.hurry:
+            interval = min(interval, max(interval / 4, _HURRY))
+        return max(self._began + interval, pace.resume_at)
+
+    def _begin(self, way: Way, now: float) -> None:
+        self._count_namings(now)
+        self._began = now
+        self.hurry = self._is_covering = False
+        self._is_complete = True
+        self._found, self._pages = 0, 1
+        if isinstance(way, ByIds):
+            self._queue.extend(way.requests(dict.fromkeys([*self.state.watches, *self._ends])))
+        else:
+            self._queue.append(way.begin(now))
+
+    def _abort(self, now: float) -> None:
+        if self._is_reading:
+            self._began = now
+        self._queue.clear()
+        for number in self._asked:
+            self.state.give_up(number)
+        self._asked.clear()
+
+    def answered(self, number: int, ticket: Ticket, states: States, now: float) -> None:
+        """Take in what a request has shown."""
+        way = self.way
+        if way is None or number not in self._asked:
+            return
+        self._asked.discard(number)
+        self.refused = False
+        way.contact.answered()
+        missing: list[str] = []
+        try:
+            if isinstance(ticket.query, ReadIds):
+                size = self.by_ids.size
+                missing = self.by_ids.missing(ticket.query, states)
+                self._is_complete &= self.by_ids.size == size
+            else:
+                self.feed.take(states)
+        except Unfit as reason:
+            self.weigh(
+                self.by_ids if isinstance(ticket.query, ReadIds) else way,
+                Evidence.UNFIT,
+                now,
+                reason,
+            )
+            if self.way is not way:
+                return
+        for execution in states.executions:
+            if not self._show(execution, ticket.began(self._began), now):
+                missing.append(execution.id)
+        for execution_id in missing:
+            self._miss(execution_id, now)
+        if not self._is_reading:
+            self._go_on(way, now)
+
+    def _go_on(self, way: Way, now: float) -> None:
+        """Ask for more pages, or for what they have not shown, or end the reading."""
+        if isinstance(way, ChangeFeed) and not self._is_covering:
+            try:
+                most, at_once = len(self.state.watches), _MOST_AT_ONCE
+                is_worth_it = self._found >= self._pages * self._worth_of_a_page(now)
+                pages = way.next_pages(most=most, at_once=at_once, is_worth_it=is_worth_it)
+            except Unfit as reason:
+                self.weigh(way, Evidence.UNFIT, now, reason)
+                return
+            self._found, self._pages = 0, len(pages)
+            self._queue.extend(pages)
+            if not pages:
+                way.finish(self._began)
+                self._is_covering = True
+                self._queue.extend(self._unshown(now))
+        if not self._is_reading:
+            if self._is_complete:
+                self.looked_for = self._began
+            self._judge(way, now)
+            self._audit(now)
+
+    def _worth_of_a_page(self, now: float) -> int:
+        """Return how many executions another request would show for the same price."""
+        return 2 if self.by_ids.trust.rests_until > now else self.by_ids.size
+
+    def _unshown(self, now: float) -> list[ReadIds]:
+        """Ask for what the feed has not shown: it may have changed before the feed was read."""
+        if self.by_ids.trust.rests_until > now:
+            return []
+        unshown = [
+            watch
+            for watch in self.state.unlisted
+            if watch.contact is None
+            and not watch.unshown
+            and isinstance(standing := watch.standing, Due)
+            and not standing.urgent
+            and all(wait.started <= self._began for wait in watch.waits)
+        ]
+        named = list(islice(self.state.listed, int(self._namings) * self.by_ids.size))
+        self._namings -= int(self._namings)
+        for watch in named:
+            self.state.name(watch)
+        most = (_MOST_AT_ONCE - len(named) // self.by_ids.size) * self.by_ids.size
+        self._is_complete = len(unshown) <= most  # The others have their turn with the next one.
+        ids = [watch.execution_id for watch in (*unshown[:most], *named)]
+        return list(self.by_ids.requests(ids))
+
+    def _count_namings(self, now: float) -> None:
+        within = _NAMED_WITHIN * self.state.pace.max_interval * self.by_ids.size
+        seconds = now - self._began
+        if seconds < _NEVER and within:
+            due = self._namings + seconds * len(self.state.listed) / within
+            self._namings = min(due, _MOST_AT_ONCE / 2)
+
+    # ── What it shows ─────────────────────────────────────────────────────────────────────────
+
+    def _show(self, execution: Execution, asked_at: float, now: float) -> bool:
+        """Take in a state; return whether it is none that is older than what is known."""
+        told_at = self._ends.get(execution.id, _NEVER)
+        if execution.is_finished and told_at < asked_at and self.way is not None:
+            del self._ends[execution.id]
+            self.weigh(self.way, Evidence.AGREED, now, execution.id)
+        watch = self.state.watches.get(execution.id)
+        if watch is None:
+            return True
+        if watch.is_older(execution):
+            return False
+        before, was_listed = watch.updated_at, isinstance(watch.settled, Listed)
+        self.state.tell(
+            watch,
+            execution,
+            now,
+            lambda wait: (
+                not wait.options.with_logs and asked_at >= wait.started and wait.is_news(execution)
+            ),
+        )
+        if execution.is_finished:
+            is_fed = was_listed and self.way is self.feed
+            if is_fed and self.feed.is_undated(execution.updated_at, before):
+                self.weigh(self.feed, Evidence.UNFIT, now, _undated(execution))
+            if watch.waits and (was_listed or execution.updated_at != before):
+                self.state.place(watch, Due(now, urgent=True), now)
+        elif all(wait.started <= asked_at for wait in watch.waits):
+            if was_listed and execution.updated_at != before:
+                self._suspect = watch  # Something has changed; it may be more than is shown.
+            self._found += not was_listed
+            self.state.place(watch, LISTED, now)
+        return True
+
+    def _miss(self, execution_id: str, now: float) -> None:
+        """Read by id what was asked for by id and not shown."""
+        watch = self.state.watches.get(execution_id)
+        if watch is not None:
+            if isinstance(watch.settled, Listed):
+                self.state.place(watch, Due(now), now)
+            watch.unshown = True
+
+    # ── How far it is trusted ─────────────────────────────────────────────────────────────────
+
+    def _judge(self, way: Way, now: float) -> None:
+        """Doubt a way that has not shown an end which was known when the reading began."""
+        missed = [one for one, told_at in self._ends.items() if told_at < self._began]
+        if missed:
+            self.weigh(way, Evidence.MISSED, now, missed[0])
+
+    def _audit(self, now: float, least: int = 0) -> None:
+        """Read some by id that are left to the listing: the more, the more it is in doubt."""
+        if self.way is None or now < self.state.pace.resume_at:
+            return
+        self._audits = max(self._audits + 2**self.way.trust.strikes / _READINGS_PER_AUDIT, least)
+        suspect, self._suspect = self._suspect, None
+        suspects = [suspect] if suspect is not None and suspect.waits else []
+        for watch in [*suspects, *islice(self.state.listed, 8)][: int(self._audits)]:
+            if not isinstance(watch.standing, Reading):
+                self.state.read(watch, now)
+        self._audits -= int(self._audits)
+
+    def judge(self, watch: Watch, execution: Execution, now: float) -> None:
+        """Judge the way by what Read by ID says of an execution."""
+        self.refused = False
+        way = self.way
+        if way is None:
+            return
+        was_listed = isinstance(watch.settled, Listed)
+        if way.contact.failing_since is not None and not self._asked:
+            self.weigh(way, Evidence.FAILED, now, way.contact.trouble)
+        elif self._is_late(now):
+            self.weigh(way, Evidence.LATE, now, f"no answer for {_LATE:g} s")
+        elif watch.unshown:
+            self.weigh(self.by_ids, Evidence.MISSED, now, watch.execution_id)
+        elif was_listed and not execution.is_finished:
+            self.weigh(way, Evidence.AGREED, now, watch.execution_id)
+        elif was_listed and self.feed.is_undated(execution.updated_at, watch.updated_at):
+            self.weigh(self.feed, Evidence.UNFIT, now, _undated(execution))
+        elif was_listed and len(self._ends) < _MOST_ENDS:
+            self._ends[watch.execution_id] = now
+
+    def covers(self, watch: Watch, asked_at: float) -> bool:
+        """Whether the way will show what becomes of an execution that was read by its id."""
+        if self.way is None or watch.unshown:
+            return False
+        if self.way is self.by_ids or isinstance(watch.settled, Listed):
+            return True
+        return asked_at >= self.feed.covered_since and not self.feed.hides(watch.updated_at)
+
+    # ── Trouble ───────────────────────────────────────────────────────────────────────────────
+
+    def troubled(self, ticket: Ticket, trouble: NuvoError | None, now: float) -> None:
+        """Take note of an attempt that failed."""
+        if self.way is not None:
+            self.way.contact.failed(trouble, sent_at=ticket.began(now), now=now)
+            self._outages_at = now
+
+    def failed(self, number: int, ticket: Ticket, trouble: NuvoError | None, now: float) -> None:
+        """End a reading of which one request has failed, and see whether Read by ID answers."""
+        if self.way is None or number not in self._asked:
+            return
+        self._asked.discard(number)
+        self._abort(now)
+        self._began = now
+        if trouble is None or passes(trouble):
+            self.troubled(ticket, trouble, now)
+            self._audit(now, 1)
+        else:
+            self.refused = isinstance(trouble, AuthenticationError)
+            self.weigh(self.way, Evidence.UNFIT, now, trouble)
+
+    def _sent(self) -> list[float]:
+        sent = (self.state.tickets[number].sent_at for number in self._asked)
+        return [at for at in sent if at is not None]
+
+    def _is_late(self, now: float) -> bool:
+        return any(now - at > _LATE for at in self._sent())
+
+    def _end_outages(self, now: float) -> None:
+        """End the waits that have met an outage of the way that they are left to."""
+        if self.way is None or now < self._outages_at:
+            return
+        contact, self._outages_at = self.way.contact, _NEVER
+        for watch in (*self.state.listed, *self.state.unlisted):
+            if watch.contact is None:
+                self.state.end_by_outage(watch, contact, -_NEVER, now)
+                for wait in watch.waits:
+                    begin = max(wait.started, watch.told_at)
+                    over = contact.outage_at(begin, wait.policy.max_outage)
+                    if wait.deadline is None and over > now:
+                        self._outages_at = min(self._outages_at, over)
+
+    def next_wake(self, now: float) -> float:
+        """Return when to decide again."""
+        if len(self.state.watches) <= _FEW:
+            return _NEVER
+        moments = [self._next_reading(now), self._outages_at]
+        moments += [at + _LATE + 0.001 for at in self._sent()]
+        moments += [way.trust.rests_until for way in (self.by_ids, self.feed)]
+        return min((at for at in moments if at > now), default=_NEVER)
+
+
+def _undated(execution: Execution) -> str:
+    return f"the end of {execution.id} has not changed its updated_at"
