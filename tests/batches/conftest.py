@@ -72,11 +72,6 @@ async def until(condition: Callable[[], object]) -> None:
             await asyncio.sleep(0.01)
 
 
-def own_tasks() -> set[asyncio.Task[Any]]:
-    """Return the tasks of this test, without those of the embedded server."""
-    return {one for one in asyncio.all_tasks() if "RequestHandler" not in repr(one.get_coro())}
-
-
 def journal_threads() -> list[threading.Thread]:
     return [one for one in threading.enumerate() if one.name.startswith("nuvo-journal")]
 

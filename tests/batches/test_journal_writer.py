@@ -30,7 +30,7 @@ def answers(nuvo_server):
 
     async def hold_back(_, act):
         answer = await act()
-        while not event.is_set():  # noqa: ASYNC110 - the server may have a loop of its own
+        while not event.is_set():  # noqa: ASYNC110 - the server has a loop of its own
             await asyncio.sleep(0.01)
         return answer
 
