@@ -25,9 +25,9 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 async def executions(nuvo_server: Any, nuvo_client: NuvoClient) -> list[Execution]:
     """Three executions, of which the second ends first, and the third has failed."""
-    nuvo_server.add_pipeline("slow", duration=0.3)
+    nuvo_server.add_pipeline("slow", duration=0.8)
     nuvo_server.add_pipeline("quick")
-    nuvo_server.add_pipeline("failing", duration=0.15, error="PARSING_FAILURE", message="torn")
+    nuvo_server.add_pipeline("failing", duration=0.4, error="PARSING_FAILURE", message="torn")
     return [
         execution
         for pipeline in ("slow", "quick", "failing")
