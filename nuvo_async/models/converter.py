@@ -4,18 +4,16 @@ Unknown fields are ignored and unknown enum values kept. Nothing is coerced: a v
 type than documented is an `InvalidResponseError` that names its place.
 """
 
-from collections.abc import Callable
-from functools import cache
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from nuvo_async.models.executions import Execution
-
-if TYPE_CHECKING:
-    from cattrs import Converter
 
 __all__ = ["structure", "structure_execution", "unstructure"]
 
 T = TypeVar("T")
+
+# cattrs is a third of what importing this package costs, and most programs never need it: msgspec
+# decodes what the API usually sends.
 
 
 def structure_execution(obj: object) -> Execution:
@@ -28,29 +26,13 @@ def structure_execution(obj: object) -> Execution:
 
 def unstructure(model: object) -> Any:
     """Turn a model back into the API's own JSON: ISO dates, durations in milliseconds."""
-    return _converter().unstructure(model)
+    from nuvo_async.models.hooks import CONVERTER  # noqa: PLC0415 - see above
+
+    return CONVERTER.unstructure(model)
 
 
 def structure(obj: object, shape: type[T], where: str = "") -> T:
     """Make any model of parsed JSON; `where` is the place that the JSON was found at."""
-    try:
-        made: T = _hook(shape)(obj, shape)  # type: ignore[arg-type]  # all classes are hashable
-    except Exception:  # noqa: BLE001 - whatever it was, the second reading tells it better
-        from nuvo_async.models.hooks import structure_in_detail  # noqa: PLC0415 - see below
-    else:
-        return made
+    from nuvo_async.models import hooks  # noqa: PLC0415 - see above
 
-    return structure_in_detail(_converter(detailed=True), obj, shape, where)
-
-
-@cache
-def _converter(*, detailed: bool = False) -> "Converter":
-    # cattrs is a third of what importing this package costs: wait until it is needed.
-    from nuvo_async.models.hooks import make_converter  # noqa: PLC0415
-
-    return make_converter(detailed=detailed)
-
-
-@cache
-def _hook(shape: type) -> Callable[[Any, Any], Any]:
-    return _converter().get_structure_hook(shape)
+    return hooks.structure(obj, shape, where)

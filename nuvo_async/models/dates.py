@@ -1,18 +1,46 @@
-"""Date-times as the API writes them: ISO 8601 in text, aware `datetime` in Python."""
+"""Date-times and durations, in Python and as the API writes them.
 
-from datetime import UTC, datetime
+A date-time is ISO 8601 text, and an aware `datetime`. A duration is a number of milliseconds, and a
+`timedelta`.
+"""
 
-__all__ = ["from_text", "to_text"]
+from abc import ABC
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated
 
-_parse = datetime.fromisoformat
+from msgspec import Meta, ValidationError, convert
+
+__all__ = [
+    "AwareDatetime",
+    "Duration",
+    "from_milliseconds",
+    "from_text",
+    "to_milliseconds",
+    "to_text",
+]
+
+AwareDatetime = Annotated[datetime, Meta(tz=True)]
+if TYPE_CHECKING:
+    Duration = timedelta
+else:
+
+    class Duration(ABC):  # noqa: B024 - nothing is to be implemented
+        """A `timedelta` by another name: msgspec would read one of that name from ISO 8601."""
+
+    Duration.register(timedelta)
+
+_MILLISECOND = timedelta(milliseconds=1)
 
 
 def from_text(text: str) -> datetime:
     """Read an ISO 8601 date-time with `Z`, an offset or none, which means UTC.
 
-    Digits beyond microseconds are cut off. Raises `ValueError` for any other text.
+    What is beyond microseconds is rounded. Raises `ValueError` for any other text.
     """
-    value = _parse(text)
+    try:
+        value = convert(text, datetime)  # As the decoder of bodies does.
+    except ValidationError:
+        value = datetime.fromisoformat(text)
     return value if value.tzinfo is not None else value.replace(tzinfo=UTC)
 
 
@@ -26,3 +54,19 @@ def to_text(value: datetime) -> str:
         precision = "microseconds"
     text = value.isoformat(timespec=precision)
     return f"{text.removesuffix('+00:00')}Z" if text.endswith("+00:00") else text
+
+
+def from_milliseconds(number: object) -> timedelta:
+    """Read a duration. Raises `TypeError` for no number, `ValueError` for one out of range."""
+    if type(number) is not int and type(number) is not float:
+        raise TypeError("a duration must be a number")
+    try:
+        return timedelta(milliseconds=number)
+    except OverflowError as error:
+        raise ValueError(str(error)) from None
+
+
+def to_milliseconds(duration: timedelta) -> int | float:
+    """Write a duration, as an integer where it is one."""
+    whole, rest = divmod(duration, _MILLISECOND)
+    return duration / _MILLISECOND if rest else whole

@@ -11,6 +11,7 @@ from typing import Self
 from attrs import frozen
 
 from nuvo_async.models import dates
+from nuvo_async.models.dates import AwareDatetime
 from nuvo_async.models.errors import ConfigurationError, NuvoError
 from nuvo_async.models.shapes import (
     Actor,
@@ -61,9 +62,9 @@ class Execution:
     error: ErrorDetail | None = None
     logs: tuple[ExecutionRun, ...] = ()
     configuration: str | None = None
-    created_at: datetime | None = None
+    created_at: AwareDatetime | None = None
     created_by: Actor | None = None
-    updated_at: datetime | None = None
+    updated_at: AwareDatetime | None = None
     updated_by: Actor | None = None
 
     @property
@@ -92,7 +93,7 @@ class Execution:
             raise _failure_of(self)
 
 
-@frozen
+@frozen(weakref_slot=False)
 class ExecutionPage:
     """One page of Read all."""
 

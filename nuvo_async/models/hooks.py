@@ -5,8 +5,8 @@ Each hook refuses what is not of its type, where cattrs by itself would coerce: 
 """
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
-from typing import Any, TypeVar, cast
+from datetime import datetime
+from typing import Any, TypeVar
 
 import attrs
 from cattrs import BaseValidationError, Converter, transform_error
@@ -15,9 +15,9 @@ from cattrs.gen import make_dict_structure_fn, override
 
 from nuvo_async import arguments
 from nuvo_async.models import dates
+from nuvo_async.models.dates import Duration
 from nuvo_async.models.errors import InvalidResponseError
 from nuvo_async.models.executions import Execution
-from nuvo_async.models.quick_hooks import QUICK_HOOKS
 from nuvo_async.models.shapes import (
     ActorType,
     ErrorType,
@@ -27,7 +27,7 @@ from nuvo_async.models.shapes import (
     TriggerType,
 )
 
-__all__ = ["make_converter", "structure_in_detail"]
+__all__ = ["CONVERTER", "structure"]
 
 T = TypeVar("T")
 
@@ -41,23 +41,6 @@ _JSON_NAMES = {
     list: "an array",
     dict: "an object",
 }
-_MILLISECOND = timedelta(milliseconds=1)
-
-
-def structure_in_detail(converter: Converter, obj: object, shape: type[T], where: str) -> T:
-    """Structure by a detailed converter; `InvalidResponseError` with the first problem's place."""
-    try:
-        return converter.structure(obj, shape)
-    except BaseValidationError as error:
-        problems = transform_error(error, where, _describe)
-    except TypeError as error:
-        problems = [f"{error} @ {where}"]
-    problem, _, place = problems[0].rpartition(" @ ")
-    raise InvalidResponseError(problem, where=place.removeprefix("."))
-
-
-def _describe(error: BaseException, _: type | None) -> str:
-    return "is missing" if isinstance(error, KeyError) else str(error)
 
 
 def _expected(what: str, obj: object) -> TypeError:
@@ -100,18 +83,13 @@ def _date_time(obj: object, _: object) -> datetime:
         raise TypeError("expected an ISO 8601 date-time, got another string") from None
 
 
-def _duration(obj: object, _: object) -> timedelta:
-    if type(obj) not in {int, float}:
-        raise _expected("a number of milliseconds", obj)
+def _duration(obj: object, _: object) -> Duration:
     try:
-        return timedelta(milliseconds=cast("float", obj))
-    except (OverflowError, ValueError):
+        return dates.from_milliseconds(obj)
+    except TypeError:
+        raise _expected("a number of milliseconds", obj) from None
+    except ValueError:
         raise TypeError("expected a number of milliseconds, got one out of range") from None
-
-
-def _milliseconds(duration: timedelta) -> int | float:
-    whole, rest = divmod(duration, _MILLISECOND)
-    return duration / _MILLISECOND if rest else whole
 
 
 def _checked(kind: type, what: str, hook: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
@@ -125,9 +103,8 @@ def _checked(kind: type, what: str, hook: Callable[[Any, Any], Any]) -> Callable
     return structure_checked
 
 
-def make_converter(*, detailed: bool) -> Converter:
-    """Make the converter; in detail it takes far longer, and tells the place of an error."""
-    converter = Converter(detailed_validation=detailed, unstruct_collection_overrides={tuple: list})
+def _make_converter() -> Converter:
+    converter = Converter(unstruct_collection_overrides={tuple: list})
 
     def model_hook(cls: type[Any]) -> Callable[[Any, Any], Any]:
         return _checked(dict, "an object", make_dict_structure_fn(cls, converter))
@@ -155,7 +132,7 @@ def make_converter(*, detailed: bool) -> Converter:
     converter.register_structure_hook(str, _string)
     converter.register_structure_hook(int, _integer)
     converter.register_structure_hook(datetime, _date_time)
-    converter.register_structure_hook(timedelta, _duration)
+    converter.register_structure_hook(Duration, _duration)
     for enum in (ActorType, ErrorType, ExecutionStatus, RunType, TriggerType):
         converter.register_structure_hook(enum, _enum)
         converter.register_unstructure_hook(enum, lambda member: member.value)
@@ -163,9 +140,25 @@ def make_converter(*, detailed: bool) -> Converter:
     converter.register_structure_hook_factory(attrs.has, model_hook)
     converter.register_structure_hook_factory(lambda cls: cls is Execution, execution_hook)
     converter.register_structure_hook_factory(lambda cls: cls is ExecutionRun, run_hook)
-    if not detailed:
-        for cls, hook in QUICK_HOOKS.items():
-            converter.register_structure_hook(cls, hook)
     converter.register_unstructure_hook(datetime, dates.to_text)
-    converter.register_unstructure_hook(timedelta, _milliseconds)
+    converter.register_unstructure_hook(Duration, dates.to_milliseconds)
     return converter
+
+
+CONVERTER = _make_converter()
+
+
+def structure(obj: object, shape: type[T], where: str) -> T:
+    """Structure JSON; `InvalidResponseError` with the place of the first problem."""
+    try:
+        return CONVERTER.structure(obj, shape)
+    except BaseValidationError as error:
+        problems = transform_error(error, where, _describe)
+    except TypeError as error:
+        problems = [f"{error} @ {where}"]
+    problem, _, place = problems[0].rpartition(" @ ")
+    raise InvalidResponseError(problem, where=place.removeprefix("."))
+
+
+def _describe(error: BaseException, _: type | None) -> str:
+    return "is missing" if isinstance(error, KeyError) else str(error)

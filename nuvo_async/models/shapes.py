@@ -3,11 +3,12 @@
 An execution itself, made of these, is in `executions`.
 """
 
-from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Self
 
 from attrs import frozen
+
+from nuvo_async.models.dates import AwareDatetime, Duration
 
 __all__ = [
     "Actor",
@@ -86,7 +87,7 @@ class ActorType(_OpenEnum):
     SUB_ORG = "SUB_ORG"
 
 
-@frozen
+@frozen(weakref_slot=False)
 class ErrorDetail:
     """Why an execution failed, as the API says it (`error` of an execution)."""
 
@@ -120,12 +121,12 @@ class ExecutionRun:
 
     status: ExecutionStatus
     data: RunData | None
-    duration: timedelta | None
-    started_on: datetime
+    duration: Duration | None
+    started_on: AwareDatetime
     type: RunType
 
 
-@frozen
+@frozen(weakref_slot=False)
 class Actor:
     """Who created or last updated an execution (`created_by`, `updated_by`)."""
 
@@ -135,7 +136,7 @@ class Actor:
     type: ActorType
 
 
-@frozen
+@frozen(weakref_slot=False)
 class Pagination:
     """What the API says of a page (`pagination` of Read all).
 

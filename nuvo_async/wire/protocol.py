@@ -4,18 +4,20 @@ Nothing here does I/O, so all of it can be read, and tested, without an event lo
 """
 
 import re
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 import attrs
-import orjson
+import msgspec
 from attrs import define, field, frozen
 
 from nuvo_async import arguments
 from nuvo_async.models.converter import structure
+from nuvo_async.models.decoder import decode, decode_list
 from nuvo_async.models.errors import (
     APIError,
     AuthenticationError,
@@ -29,6 +31,7 @@ from nuvo_async.models.errors import (
     ServerError,
 )
 from nuvo_async.models.executions import Execution, ExecutionPage
+from nuvo_async.models.shapes import Pagination
 from nuvo_async.wire.credentials import AccessToken, LicenseKey
 from nuvo_async.wire.redaction import BLANK, Redactor, printable
 
@@ -36,6 +39,7 @@ __all__ = [
     "Answer",
     "Hooks",
     "Request",
+    "States",
     "create_execution",
     "error_of",
     "exchange_license_key",
@@ -45,6 +49,7 @@ __all__ = [
     "parse_execution",
     "parse_page",
     "parse_revoked",
+    "parse_states",
     "parse_token",
     "parsed",
     "read_execution",
@@ -144,12 +149,45 @@ class Answer:
         return self.redactor.excerpt(printable(value), length)
 
 
+@frozen
+class States:
+    """What a page of Read all shows of executions, whatever else is on it.
+
+    `executions` are those that are as documented, in the order of the page. `count` is the number
+    of all entries, and `limit` the most that the server puts on a page, as it says.
+    """
+
+    executions: tuple[Execution, ...]
+    count: int
+    limit: int
+
+
+@frozen
+class _Created:
+    data: tuple[Execution, ...]
+
+
+@frozen
+class _Page:
+    data: tuple[Any, ...]
+    pagination: Pagination
+
+
+@frozen
+class _Read:
+    data: Execution
+    # Beside `data`, these show that the execution is not in it, but around it.
+    id: Any = msgspec.UNSET
+    pipeline: Any = msgspec.UNSET
+    status: Any = msgspec.UNSET
+
+
 # ── What to send ──────────────────────────────────────────────────────────────────────────────
 
 
 def create_execution(pipeline_id: str, hooks: Hooks = _NO_HOOKS) -> Request:
     """Create: `POST execution/`."""
-    body = orjson.dumps({"pipeline_id": arguments.text("pipeline_id", pipeline_id)})
+    body = msgspec.json.encode({"pipeline_id": arguments.text("pipeline_id", pipeline_id)})
     return Request("POST", "execution/", body=body, repeatable=False, hooks=hooks)
 
 
@@ -169,7 +207,7 @@ def list_executions(query: str, hooks: Hooks = _NO_HOOKS) -> Request:
 def exchange_license_key(key: LicenseKey, hooks: Hooks = _NO_HOOKS) -> Request:
     """Token: `POST auth/access-token`."""
     actor = {"identifier": key.identifier, "type": key.identifier_type.value}
-    body = orjson.dumps({"license_key": key.license_key, "auth": actor})
+    body = msgspec.json.encode({"license_key": key.license_key, "auth": actor})
     return Request("POST", "auth/access-token", body=body, answer_is_secret=True, hooks=hooks)
 
 
@@ -200,7 +238,11 @@ def parsed(parse: Callable[..., T], answer: Answer, *details: str) -> T:
 
 def parse_created(answer: Answer, pipeline_id: str) -> list[Execution]:
     """Create: `{"data": [execution]}`, possibly none."""
-    entries = _structure(answer, _EXECUTIONS, _member(answer, "data"), "data")
+    created = _quick(decode_list, answer, _Created)
+    if created is None:
+        entries = _structure(answer, _EXECUTIONS, _member(answer, "data"), "data")
+    else:
+        entries = created.data
     for index, execution in enumerate(entries):
         if execution.pipeline != pipeline_id:
             raise _not_asked_for(answer, f"data[{index}].pipeline", pipeline_id)
@@ -211,21 +253,50 @@ def parse_created(answer: Answer, pipeline_id: str) -> list[Execution]:
 
 def parse_execution(answer: Answer, execution_id: str) -> Execution:
     """Read by ID: an execution, bare or as `{"data": execution}`."""
-    json = _object(answer)
-    is_bare = "data" not in json or ("id" in json and "pipeline" in json and "status" in json)
-    where = "" if is_bare else "data"
-    execution = _structure(answer, Execution, json[where] if where else json, where)
-    if execution.id != execution_id:
-        raise _not_asked_for(answer, f"{where}.id".removeprefix("."), execution_id)
+    execution = _quick_execution(answer)
+    if execution is None or execution.id != execution_id:
+        json = _object(answer)
+        is_bare = "data" not in json or ("id" in json and "pipeline" in json and "status" in json)
+        where = "" if is_bare else "data"
+        execution = _structure(answer, Execution, json[where] if where else json, where)
+        if execution.id != execution_id:
+            raise _not_asked_for(answer, f"{where}.id".removeprefix("."), execution_id)
     return _redacted(answer, execution)
 
 
 def parse_page(answer: Answer) -> ExecutionPage:
     """Read all: `{"data": [execution], "pagination": {...}}`."""
-    page = _structure(answer, ExecutionPage, _object(answer), "")
-    if not [one for one in page.data if one.error is not None]:
-        return page
-    return attrs.evolve(page, data=tuple([_redacted(answer, one) for one in page.data]))
+    page = _quick(decode_list, answer, ExecutionPage)
+    if page is None:
+        page = _structure(answer, ExecutionPage, _object(answer), "")
+    return ExecutionPage(_all_redacted(answer, page.data), page.pagination)
+
+
+def parse_states(answer: Answer, wanted: Callable[[str], bool]) -> States:
+    """Read all, as `parse_page` does, but for what is malformed and not `wanted`, by its id.
+
+    Such an entry is left out: what is nobody's must not cost those that are waited for.
+    """
+    page: ExecutionPage | _Page | None = _quick(decode_list, answer, ExecutionPage)
+    if page is None:
+        page = _structure(answer, _Page, _object(answer), "")
+        executions = tuple(_well_formed(answer, page.data, wanted))
+    else:
+        executions = page.data
+    return States(_all_redacted(answer, executions), len(page.data), page.pagination.limit)
+
+
+def _well_formed(
+    answer: Answer, entries: Iterable[object], wanted: Callable[[str], bool]
+) -> Iterator[Execution]:
+    for index, entry in enumerate(entries):
+        where = f"data[{index}]"
+        identifier = entry.get("id") if isinstance(entry, dict) else None
+        if isinstance(identifier, str) and wanted(identifier):
+            yield _structure(answer, Execution, entry, where)
+        else:
+            with suppress(InvalidResponseError):
+                yield structure(entry, Execution, where)
 
 
 def parse_token(answer: Answer) -> AccessToken:
@@ -297,6 +368,23 @@ def _http_date(value: str) -> datetime | None:
     return date if date.tzinfo is not None else date.replace(tzinfo=UTC)
 
 
+def _quick(
+    decode_body: Callable[[bytes, type[T]], T | None], answer: Answer, shape: type[T]
+) -> T | None:
+    """Decode a body that nothing else is to be done with; `None` where it is to be looked into."""
+    is_read = 200 <= answer.status < 300 and answer.complete
+    if not is_read or answer.redactor.may_be_in(answer.body):
+        return None
+    return decode_body(answer.body, shape)
+
+
+def _quick_execution(answer: Answer) -> Execution | None:
+    read = _quick(decode, answer, _Read)
+    if read is None or msgspec.UNSET not in (read.id, read.pipeline, read.status):
+        return _quick(decode, answer, Execution)
+    return read.data
+
+
 def _object(answer: Answer) -> dict[str, Any]:
     json = _json(answer)
     if not isinstance(json, dict):
@@ -317,9 +405,9 @@ def _json(answer: Answer) -> object:
     if not answer.complete:
         raise _invalid(answer, f"the body is over the limit; {len(answer.body)} bytes were read")
     try:
-        json = orjson.loads(answer.body)
-    except orjson.JSONDecodeError as error:
-        problem = f"expected JSON: {error.msg} (line {error.lineno}, column {error.colno})"
+        json = msgspec.json.decode(answer.body)
+    except (ValueError, RecursionError) as error:
+        problem = f"expected JSON: {str(error).removeprefix('JSON is malformed: ')}"
         if not answer.body:
             problem = "expected JSON, got an empty body"
     else:
@@ -353,6 +441,12 @@ def _not_asked_for(answer: Answer, where: str, asked: str) -> InvalidResponseErr
     return _invalid(answer, f"expected the one that was asked for, {asked!r}", where)
 
 
+def _all_redacted(answer: Answer, executions: tuple[Execution, ...]) -> tuple[Execution, ...]:
+    if not [one for one in executions if one.error is not None]:
+        return executions
+    return tuple([_redacted(answer, one) for one in executions])
+
+
 def _redacted(answer: Answer, execution: Execution) -> Execution:
     if (error := execution.error) is None:
         return execution
@@ -377,8 +471,10 @@ def _invalid(
 
 def _message(answer: Answer) -> str:
     try:
-        text = "; ".join(_message_texts(orjson.loads(answer.body)))
-    except orjson.JSONDecodeError:
+        text = "; ".join(_message_texts(msgspec.json.decode(answer.body)))
+    except RecursionError:
+        text = ""
+    except ValueError:
         text = answer.excerpt(_MAX_MESSAGE)
     return answer.redactor.excerpt(" ".join(printable(text).split()), _MAX_MESSAGE)
 

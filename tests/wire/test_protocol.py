@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 
-import orjson
+import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -40,7 +40,7 @@ def answer(
         protocol.Request("GET", "execution/65f0"),
         status=status,
         headers=headers or {},
-        body=body if isinstance(body, bytes) else orjson.dumps(body),
+        body=body if isinstance(body, bytes) else msgspec.json.encode(body),
         complete=complete,
         redactor=redactor,
     )
@@ -52,6 +52,18 @@ def test_an_execution_is_taken_bare_or_in_an_envelope():
     # Either may get a new field that is named as the other's.
     assert protocol.parse_execution(answer({"data": payload(), "id": "r1"}), "65f0") == bare
     assert protocol.parse_execution(answer(payload(data={"x": 1})), "65f0") == bare
+
+
+def test_an_execution_beside_data_is_never_mixed_up_with_one_in_it():
+    inner = payload(id="other")
+    bare = protocol.parse_execution(answer(payload(data=inner)), "65f0")
+    assert bare.id == "65f0"
+    incomplete = payload(data=payload())
+    del incomplete["trigger_type"]
+    with pytest.raises(InvalidResponseError, match="trigger_type: is missing"):
+        protocol.parse_execution(answer(incomplete), "65f0")
+    enveloped = {"data": payload(), "id": "r1", "status": "ok"}
+    assert protocol.parse_execution(answer(enveloped), "65f0").id == "65f0"
 
 
 @pytest.mark.parametrize(
@@ -95,6 +107,77 @@ def test_a_create_for_another_pipeline_is_refused():
         protocol.parse_created(answer({}), "orders")
     with pytest.raises(InvalidResponseError, match="data: expected an array, got null"):
         protocol.parse_created(answer({"data": None}), "orders")
+
+
+MALFORMED = payload(id="odd", trigger_type=None)
+PAGINATION = {"total": 3, "offset": 0, "limit": 50}
+
+
+def states(*entries: Any, wanted: str = "", **changes: Any) -> protocol.States:
+    page = {"data": list(entries), "pagination": PAGINATION, **changes}
+    return protocol.parse_states(answer(page), lambda id_: id_ in wanted.split())
+
+
+def test_the_states_of_a_page_are_those_that_parse_page_gives():
+    entries = [payload(id="a"), payload(id="b", status="FAILED"), payload(id="c")]
+    got = states(*entries, wanted="b")
+    page = protocol.parse_page(answer({"data": entries, "pagination": PAGINATION}))
+    assert got == protocol.States(page.data, count=3, limit=50)
+    assert states() == protocol.States((), count=0, limit=50)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [MALFORMED, {**MALFORMED, "id": " "}, {**MALFORMED, "id": 5}, {}, None, "a", [payload()], 5],
+)
+def test_a_malformed_entry_that_nobody_waits_for_is_left_out(entry):
+    got = states(payload(id="a"), entry, payload(id="b", created_at="2026-01-02"), wanted="a b 5")
+    assert [one.id for one in got.executions] == ["a", "b"]
+    assert got.count == 3
+    assert got.limit == 50
+
+
+def test_a_malformed_entry_that_is_waited_for_is_refused_with_its_place():
+    entries = [payload(id="a"), {}, MALFORMED]
+    message = r"data\[2\].trigger_type: expected a string, got null"
+    with pytest.raises(InvalidResponseError, match=message) as caught:
+        states(*entries, wanted="odd")
+    assert caught.value.where == "data[2].trigger_type"
+    assert caught.value.path == "execution/65f0"
+
+
+@pytest.mark.parametrize(
+    ("changes", "where"),
+    [
+        ({"data": None}, "data"),
+        ({"data": {"a": 1}}, "data"),
+        ({"pagination": None}, "pagination"),
+        ({"pagination": {**PAGINATION, "limit": "50"}}, "pagination.limit"),
+    ],
+)
+def test_a_page_that_is_none_shows_no_states(changes, where):
+    with pytest.raises(InvalidResponseError) as caught:
+        states(MALFORMED, **changes)
+    assert caught.value.where == where
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"<html>", b'{"data": [', b"null"])
+def test_an_answer_that_is_no_page_is_refused_as_parse_page_refuses_it(body):
+    messages = []
+    for parse in (protocol.parse_page, lambda one: protocol.parse_states(one, lambda _: False)):
+        with pytest.raises(InvalidResponseError) as caught:
+            parse(answer(body))
+        messages.append(str(caught.value))
+    assert messages[0] == messages[1]
+
+
+@pytest.mark.parametrize("entry", [payload(id="b"), MALFORMED])
+def test_states_show_no_secret(entry):
+    failed = payload(status="FAILED", error={"message": "key S3CRET is none", "type": "X"})
+    got = states(failed, payload(id="c", configuration="of s3cret"), entry)
+    assert got.executions[0].error is not None
+    assert got.executions[0].error.message == "key [secret] is none"
+    assert got.executions[1].configuration == "of [secret]"
 
 
 @pytest.mark.parametrize("token", ["", " ", "a b", "a\nb", "ü"])
