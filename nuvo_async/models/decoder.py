@@ -7,7 +7,7 @@ here, to read what is unusual and to say what is wrong. A test holds that the tw
 import re
 from functools import cache
 from operator import attrgetter
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar, cast
 
 from msgspec.json import Decoder
 
@@ -20,18 +20,10 @@ __all__ = ["decode", "decode_list"]
 T = TypeVar("T")
 
 # The first quote ends the name of a member: within a string it would be escaped.
-_NAIVE_DATE = re.compile(rb'(_(?:at|on)"\s*:\s*"[0-9-]{10}[Tt ][0-9:]{8}(?:\.[0-9]+)?)"')
+_NAIVE_DATE = rb'(_(?:at|on)"\s*:\s*"[0-9-]{10}[Tt ][0-9:]{8}(?:\.[0-9]+)?)"'
 _ACTORS = [
     (attrgetter(name), vars(Execution)[name].__set__) for name in ("created_by", "updated_by")
 ]
-
-
-class _Listing(Protocol):
-    @property
-    def data(self) -> tuple[Execution, ...]: ...
-
-
-L = TypeVar("L", bound=_Listing)
 
 
 def decode(body: bytes, shape: type[T]) -> T | None:
@@ -41,21 +33,21 @@ def decode(body: bytes, shape: type[T]) -> T | None:
     """
     model = _decoded(body, shape)
     if model is None:
-        dated, count = _NAIVE_DATE.subn(lambda date: date[1] + b'Z"', body)
+        dated, count = re.subn(_NAIVE_DATE, lambda date: date[1] + b'Z"', body)
         model = _decoded(dated, shape) if count else None
     return model
 
 
-def decode_list(body: bytes, shape: type[L]) -> L | None:
+def decode_list(body: bytes, shape: type[T]) -> T | None:
     """Decode what lists executions in its `data`; their ids have to be fit to be asked for."""
-    listing = decode(body, shape)
+    listing: Any = decode(body, shape)
     if listing is None:
         return None
     # `arguments.path_segment` takes a little more than this, and ten times as long.
     if [one for one in listing.data if not (one.id.isprintable() and one.id.strip(" ."))]:
         return None
     _share_actors(listing.data)
-    return listing
+    return cast("T", listing)
 
 
 def _share_actors(executions: tuple[Execution, ...]) -> None:

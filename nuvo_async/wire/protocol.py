@@ -72,6 +72,7 @@ _ERRORS: Mapping[int, type[APIError]] = {
 _NO_HEADERS: Mapping[str, str] = {}
 _REQUEST_ID_HEADERS = ("X-Request-ID", "X-Correlation-ID", "x-amzn-RequestId", "X-Amzn-Trace-Id")
 _EXECUTIONS = tuple[Execution, ...]
+_ENTRIES = tuple[Any, ...]
 _MAX_MESSAGE = 500
 _MAX_BODY = 2000
 _MAX_DEPTH = 4
@@ -149,8 +150,7 @@ class Answer:
         return self.redactor.excerpt(printable(value), length)
 
 
-@frozen
-class States:
+class States(msgspec.Struct, frozen=True):
     """What a page of Read all shows of executions, whatever else is on it.
 
     `executions` are those that are as documented, in the order of the page. `count` is the number
@@ -162,19 +162,11 @@ class States:
     limit: int
 
 
-@frozen
-class _Created:
+class _Created(msgspec.Struct):
     data: tuple[Execution, ...]
 
 
-@frozen
-class _Page:
-    data: tuple[Any, ...]
-    pagination: Pagination
-
-
-@frozen
-class _Read:
+class _Read(msgspec.Struct):
     data: Execution
     # Beside `data`, these show that the execution is not in it, but around it.
     id: Any = msgspec.UNSET
@@ -277,13 +269,14 @@ def parse_states(answer: Answer, wanted: Callable[[str], bool]) -> States:
 
     Such an entry is left out: what is nobody's must not cost those that are waited for.
     """
-    page: ExecutionPage | _Page | None = _quick(decode_list, answer, ExecutionPage)
+    page = _quick(decode_list, answer, ExecutionPage)
     if page is None:
-        page = _structure(answer, _Page, _object(answer), "")
-        executions = tuple(_well_formed(answer, page.data, wanted))
+        entries = _structure(answer, _ENTRIES, _member(answer, "data"), "data")
+        pagination = _structure(answer, Pagination, _member(answer, "pagination"), "pagination")
+        page = ExecutionPage(tuple(_well_formed(answer, entries, wanted)), pagination)
     else:
-        executions = page.data
-    return States(_all_redacted(answer, executions), len(page.data), page.pagination.limit)
+        entries = page.data
+    return States(_all_redacted(answer, page.data), len(entries), page.pagination.limit)
 
 
 def _well_formed(

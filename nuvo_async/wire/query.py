@@ -42,7 +42,7 @@ def list_query(
         *_written("filters", _joined(filters, shorthands)),
         *_written("sort", _directions(sort)),
     ]
-    # Written as it is quoted: each page has them, and the general way takes 3 % of its call.
+    # Written as it is quoted: each page has them, and the general way took a tenth of its call.
     if limit is not None:
         members.append(f"pagination%5Blimit%5D={limit}")
     if offset is not None:
