@@ -43,8 +43,7 @@ class ExecutionAPI:
     async def read_states(self, query: str, hooks: Hooks = Hooks()) -> States:
         """Read all: the states on one page, without the records that are not as documented."""
         answer = await self._authorizer.send(protocol.list_executions(query, hooks))
-        page = protocol.parsed(protocol.parse_page, answer)
-        return States(page.data, len(page.data), page.pagination.limit)
+        return protocol.parsed(protocol.parse_states, answer)
 
     async def create(self, pipeline_id: str, hooks: Hooks = Hooks()) -> list[Execution]:
         """Create. Raises `CreateOutcomeUnknownError` where it may or may not have been received."""

@@ -30,7 +30,7 @@ from nuvo_async.models.errors import (
     RateLimitError,
     ServerError,
 )
-from nuvo_async.models.executions import Execution, ExecutionPage
+from nuvo_async.models.executions import Execution, ExecutionPage, States
 from nuvo_async.models.shapes import Pagination
 from nuvo_async.wire.credentials import AccessToken, LicenseKey
 from nuvo_async.wire.redaction import BLANK, Redactor, printable
@@ -39,7 +39,6 @@ __all__ = [
     "Answer",
     "Hooks",
     "Request",
-    "States",
     "create_execution",
     "error_of",
     "exchange_license_key",
@@ -150,18 +149,6 @@ class Answer:
         return self.redactor.excerpt(printable(value), length)
 
 
-class States(msgspec.Struct, frozen=True):
-    """What a page of Read all shows of executions, whatever else is on it.
-
-    `executions` are those that are as documented, in the order of the page. `count` is the number
-    of all entries, and `limit` the most that the server puts on a page, as it says.
-    """
-
-    executions: tuple[Execution, ...]
-    count: int
-    limit: int
-
-
 class _Created(msgspec.Struct):
     data: tuple[Execution, ...]
 
@@ -264,32 +251,25 @@ def parse_page(answer: Answer) -> ExecutionPage:
     return ExecutionPage(_all_redacted(answer, page.data), page.pagination)
 
 
-def parse_states(answer: Answer, wanted: Callable[[str], bool]) -> States:
-    """Read all, as `parse_page` does, but for what is malformed and not `wanted`, by its id.
+def parse_states(answer: Answer) -> States:
+    """Read all, as `parse_page` does, but without the entries that are not as documented.
 
-    Such an entry is left out: what is nobody's must not cost those that are waited for.
+    One of them must not cost the others; who waits for it reads it by its id, and learns why.
     """
     page = _quick(decode_list, answer, ExecutionPage)
     if page is None:
         entries = _structure(answer, _ENTRIES, _member(answer, "data"), "data")
         pagination = _structure(answer, Pagination, _member(answer, "pagination"), "pagination")
-        page = ExecutionPage(tuple(_well_formed(answer, entries, wanted)), pagination)
+        page = ExecutionPage(tuple(_well_formed(entries)), pagination)
     else:
         entries = page.data
     return States(_all_redacted(answer, page.data), len(entries), page.pagination.limit)
 
 
-def _well_formed(
-    answer: Answer, entries: Iterable[object], wanted: Callable[[str], bool]
-) -> Iterator[Execution]:
-    for index, entry in enumerate(entries):
-        where = f"data[{index}]"
-        identifier = entry.get("id") if isinstance(entry, dict) else None
-        if isinstance(identifier, str) and wanted(identifier):
-            yield _structure(answer, Execution, entry, where)
-        else:
-            with suppress(InvalidResponseError):
-                yield structure(entry, Execution, where)
+def _well_formed(entries: Iterable[object]) -> Iterator[Execution]:
+    for entry in entries:
+        with suppress(InvalidResponseError):
+            yield structure(entry, Execution)
 
 
 def parse_token(answer: Answer) -> AccessToken:

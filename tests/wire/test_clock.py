@@ -7,9 +7,9 @@ from email.utils import format_datetime
 import pytest
 
 from nuvo_async import CreateOutcomeUnknownError, PollPolicy, RateLimitError
-from nuvo_async.batches import journal
+from nuvo_async.batches import journal_records
 from nuvo_async.testing import faults
-from nuvo_async.waiting import wait
+from nuvo_async.waiting import poller
 from nuvo_async.wire import api, protocol, transport
 from tests.conftest import calls
 
@@ -33,7 +33,7 @@ def clock(monkeypatch):
         def now(cls, tz=None):
             return clock.now(tz)
 
-    for module in (api, journal, protocol, transport, wait):
+    for module in (api, journal_records, poller, protocol, transport):
         monkeypatch.setattr(module, "datetime", Datetime)
     return clock
 
