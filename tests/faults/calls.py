@@ -24,7 +24,6 @@ __all__ = ["CALLS", "Times", "outcome"]
 
 Times = Literal["once", "always"]
 _TIMES: dict[Times, int] = {"once": 1, "always": 10**6}
-_WAIT = 1.0
 RIGHT = "right"
 AGAIN = "right, by another attempt"
 
@@ -34,34 +33,34 @@ class Way:
     """One call of the client, or way to wait; the fault is in the way of one call of the API."""
 
     faulted: Call
-    use: Callable[[NuvoClient, str], Awaitable[Any]]
+    use: Callable[[NuvoClient, str, float], Awaitable[Any]]
 
 
-async def _iterate(client: NuvoClient, _: str) -> Any:
+async def _iterate(client: NuvoClient, *_: object) -> Any:
     return [one async for one in client.iter_executions()]
 
 
-async def _as_completed(client: NuvoClient, execution_id: str) -> Any:
-    return [one async for one in client.as_completed([execution_id], timeout=_WAIT)]
+async def _as_completed(client: NuvoClient, execution_id: str, timeout: float) -> Any:
+    return [one async for one in client.as_completed([execution_id], timeout=timeout)]
 
 
-async def _run_pipelines(client: NuvoClient, _: str) -> Any:
-    [run] = [one async for one in client.run_pipelines(["orders"], timeout=_WAIT)]
+async def _run_pipelines(client: NuvoClient, _: str, timeout: float) -> Any:
+    [run] = [one async for one in client.run_pipelines(["orders"], timeout=timeout)]
     run.raise_for_failure()
     return run.executions
 
 
 CALLS: dict[str, Way] = {
-    "create": Way("create", lambda client, _: client.create_execution("orders")),
-    "read": Way("read", lambda client, known: client.get_execution(known)),
-    "list": Way("list", lambda client, _: client.list_executions()),
+    "create": Way("create", lambda client, *_: client.create_execution("orders")),
+    "read": Way("read", lambda client, known, _: client.get_execution(known)),
+    "list": Way("list", lambda client, *_: client.list_executions()),
     "iterate": Way("list", _iterate),
-    "token": Way("token", lambda client, known: client.get_execution(known)),
-    "revoke": Way("revoke", lambda client, _: client.revoke_token()),
-    "wait": Way("read", lambda client, known: client.wait_for_completion(known, timeout=_WAIT)),
+    "token": Way("token", lambda client, known, _: client.get_execution(known)),
+    "revoke": Way("revoke", lambda client, *_: client.revoke_token()),
+    "wait": Way("read", lambda client, known, t: client.wait_for_completion(known, timeout=t)),
     "as_completed": Way("read", _as_completed),
-    "wait_for_all": Way("read", lambda client, known: client.wait_for_all([known], timeout=_WAIT)),
-    "run_pipeline": Way("create", lambda client, _: client.run_pipeline("orders", timeout=_WAIT)),
+    "wait_for_all": Way("read", lambda client, known, t: client.wait_for_all([known], timeout=t)),
+    "run_pipeline": Way("create", lambda client, _, t: client.run_pipeline("orders", timeout=t)),
     "run_pipelines": Way("create", _run_pipelines),
     "its wait": Way("read", _run_pipelines),
 }
@@ -85,9 +84,17 @@ async def _parts(*, request_timeout: float) -> AsyncIterator[tuple[NuvoServer, N
 
 
 async def outcome(
-    name: str, fault: Callable[[], Fault] | None, times: Times, *, request_timeout: float
+    name: str,
+    fault: Callable[[], Fault] | None,
+    times: Times,
+    *,
+    request_timeout: float,
+    timeout: float,
 ) -> str:
-    """Let a call meet a fault, or no server at all, and say in a few words what came of it."""
+    """Let a call meet a fault, or no server at all, and say in a few words what came of it.
+
+    `timeout` is that of a wait.
+    """
     way = CALLS[name]
     async with _parts(request_timeout=request_timeout) as (server, client):
         [known] = server.start("orders")
@@ -103,7 +110,7 @@ async def outcome(
             server.add_fault(way.faulted, fault(), times=_TIMES[times])
         async with asyncio.timeout(20):
             try:
-                await way.use(client, known)
+                await way.use(client, known, timeout)
             except CreateOutcomeUnknownError as error:
                 assert [one.call for one in server.requests[sent:]].count("create") == 1
                 assert [one.id for one in error.candidates] == [
