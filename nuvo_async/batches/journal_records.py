@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-import orjson
+import msgspec
 from attrs import frozen
 
 from nuvo_async.models import dates
@@ -84,7 +84,7 @@ def _event(position: int, event: str, executions: Sequence[Execution]) -> bytes:
 
 
 def _line(record: dict[str, Any]) -> bytes:
-    return orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
+    return msgspec.json.encode(record) + b"\n"
 
 
 def _json(execution: Execution) -> dict[str, Any]:
@@ -94,7 +94,7 @@ def _json(execution: Execution) -> dict[str, Any]:
 
 
 def _header(pipeline_ids: Sequence[str]) -> dict[str, Any]:
-    digest = hashlib.sha256(orjson.dumps(list(pipeline_ids))).hexdigest()
+    digest = hashlib.sha256(msgspec.json.encode(list(pipeline_ids))).hexdigest()
     return {
         "journal": _NAME,
         "version": _VERSION,
@@ -129,10 +129,16 @@ def read(file: Readable, path: Path, pipeline_ids: Sequence[str]) -> Contents:
     entries = [Entry() for _ in pipeline_ids]
     for number, line in enumerate(lines[1:], 2):
         try:
-            _apply(orjson.loads(line), entries, pipeline_ids)
+            _apply(msgspec.json.decode(line), entries, pipeline_ids)
         except KeyError as error:
             raise _corrupt(path, number, f"it has no {error}") from None
-        except (ValueError, TypeError, AttributeError, InvalidResponseError) as error:
+        except (
+            ValueError,
+            TypeError,
+            AttributeError,
+            RecursionError,
+            InvalidResponseError,
+        ) as error:
             raise _corrupt(path, number, str(error)) from None
     return Contents(entries, length, missing)
 
@@ -155,8 +161,8 @@ def _corrupt(path: Path, line: int, problem: str) -> JournalError:
 
 def _check_header(line: bytes, expected: dict[str, Any], path: Path) -> None:
     try:
-        header = orjson.loads(line)
-    except ValueError:
+        header = msgspec.json.decode(line)
+    except (ValueError, RecursionError):
         header = None
     if not isinstance(header, dict) or header.get("journal") != _NAME:
         raise _corrupt(path, 1, "it is not the header of a nuvo_async journal")

@@ -168,6 +168,7 @@ CORRUPT = {
     "an end without an answer": b'{"position": 0, "event": "finished", "executions": []}\n',
     "no UTF-8": b'{"position": 0, "event": "\xff"}\n',
     "zero bytes": b"\0" * 40 + b"\n",
+    "deep nesting": b"[" * 50_000 + b"\n",
     "an execution without an id": (
         records.intent(0, "orders") + b'{"position": 0, "event": "created", "executions": [{}]}\n'
     ),
@@ -200,6 +201,7 @@ def test_a_journal_of_another_list_is_refused(ids):
         (b'{"journal": "nuvo_async"}\n', "has version None of the format"),
         (b'{"journal": "another", "version": 1}\n', "is corrupt in line 1"),
         (b"[]\n", "is corrupt in line 1"),
+        (b"[" * 3000 + b"\n", "is corrupt in line 1"),
     ],
 )
 def test_another_header_is_refused(start, message):
