@@ -1,32 +1,37 @@
 """The command `nuvo-async`, also `python -m nuvo_async`."""
 
-import os
+import errno
 import sys
 import traceback
-from contextlib import suppress
 from importlib.util import find_spec
 
-_USAGE, _TROUBLE, _BUG, _INTERRUPTED = 2, 3, 70, 130
+from nuvo_async.cli import streams
+
+_USAGE, _TROUBLE, _BUG, _INTERRUPTED, _BROKEN_PIPE = 2, 3, 70, 130, 141
 
 
 def main() -> None:
     """Run the command, or say which extra it needs."""
+    streams.prepare()
     try:
         code = _run()
-        if sys.stdout is not None:
-            sys.stdout.flush()
     except KeyboardInterrupt:
         code = _INTERRUPTED
     except OSError as error:
-        with suppress(OSError):  # There may be no place to tell it.
-            print(f"nuvo-async: {error}", file=sys.stderr)  # noqa: T201
-        # Python flushes stdout again when it exits. A second failure would change the exit code.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        code = _TROUBLE
-    except Exception:  # noqa: BLE001 - 1 would tell that an execution has failed
+        code = _trouble(error)
+    except Exception:  # noqa: BLE001 - 1 would mean that an execution has failed
         traceback.print_exc()
         code = _BUG
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if code == 0 and (failure := streams.failure_of(sys.stdout)):
+        code = _BROKEN_PIPE if failure.errno == errno.EPIPE else _trouble(failure)
     sys.exit(code)
+
+
+def _trouble(error: OSError) -> int:
+    print(f"nuvo-async: {error.strerror or error}", file=sys.stderr)  # noqa: T201
+    return _TROUBLE
 
 
 def _run() -> int:
@@ -47,7 +52,8 @@ def _run() -> int:
     except click.Abort:
         return _INTERRUPTED
     except click.ClickException as error:
-        error.show()
+        # By itself, click writes UTF-8 where the encoding is ASCII.
+        error.show(file=sys.stderr)
         return _USAGE
 
 

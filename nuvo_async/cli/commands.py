@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from nuvo_async.cli.inputs import read_ids
 from nuvo_async.cli.settings import (
     Output,
     Settings,
@@ -20,7 +21,6 @@ from nuvo_async.cli.settings import (
     parse_filters,
     parse_sort,
     parse_when,
-    read_ids,
     settings_options,
 )
 from nuvo_async.models.shapes import ExecutionStatus, TriggerType
@@ -33,9 +33,12 @@ Exit codes:
   0    all succeeded
   1    an execution failed
   2    wrong usage or settings
-  3    trouble with the API or the network
-  4    timed out; what still runs is named
-  130  interrupted; likewise
+  3    trouble with the API, the network or the output
+  4    timed out
+  70   a bug in the command
+  130  interrupted (129, 143: by SIGHUP, SIGTERM)
+  141  the reader of the output has left
+Whenever executions may still be running, they are named.
 """
 
 
@@ -58,10 +61,12 @@ def command() -> None:
     """Run nuvo (now Ingestro) data pipelines from the shell."""
 
 
-def _display(output: Output, total: int = 0) -> Any:
+def _follow(output: Output, work: Callable[..., Any], *args: Any, goes_on: bool = True) -> int:
     from nuvo_async.cli.display import Display  # noqa: PLC0415 - see above
+    from nuvo_async.cli.ending import follow  # noqa: PLC0415
 
-    return Display(output, total)
+    display = Display(output)
+    return follow(display, work(display, *args), goes_on=goes_on)
 
 
 @command.command(
@@ -79,8 +84,7 @@ def trigger(settings: Settings, output: Output, pipeline_ids: tuple[str, ...]) -
     """Start runs of pipelines, and print their executions without waiting for them."""
     from nuvo_async.cli import work  # noqa: PLC0415
 
-    display = _display(output, len(pipeline_ids))
-    return work.follow(display, work.trigger(display, settings.environ(), pipeline_ids))
+    return _follow(output, work.trigger, settings.access(), pipeline_ids)
 
 
 @command.command(
@@ -97,8 +101,7 @@ def get(settings: Settings, output: Output, execution_ids: tuple[str, ...]) -> i
     """Show executions, with their runs and figures."""
     from nuvo_async.cli import work  # noqa: PLC0415
 
-    display = _display(output)
-    return work.follow(display, work.get(display, settings.environ(), execution_ids))
+    return _follow(output, work.get, settings.access(), execution_ids)
 
 
 @command.command(
@@ -174,8 +177,7 @@ def list_(
         if value is not None and field in wanted:
             raise click.UsageError(f"--{field.replace('_', '-')} and --filter {field} contradict")
     query = {**equal, "filters": wanted or None, "sort": parse_sort(sort) or {"created_at": "desc"}}
-    display = _display(output)
-    return work.follow(display, work.list_all(display, settings.environ(), limit, query))
+    return _follow(output, work.list_all, settings.access(), limit, query)
 
 
 def _timeout_option(help_: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -183,18 +185,21 @@ def _timeout_option(help_: str) -> Callable[[Callable[..., Any]], Callable[..., 
 
 
 _FILE = click.option(
-    "--file", metavar="FILE", help="Take ids from a file, too, one a line; - is stdin."
+    "--file",
+    metavar="FILE",
+    help="Take ids from a file as well, one a line; # begins a comment. - is stdin.",
 )
 
 
 @command.command(
+    short_help="Wait until executions have ended.",
     epilog=f"""\b
 Examples:
   nuvo-async wait 65f1c0ffee65f1c0ffee65f1 --timeout 600
   nuvo-async wait $(nuvo-async trigger orders --json | jq -r .id)
   nuvo-async wait --file running.txt
 
-{_EXIT_CODES}"""
+{_EXIT_CODES}""",
 )
 @click.argument("execution_ids", metavar="[EXECUTION_ID|-]...", nargs=-1)
 @_FILE
@@ -208,12 +213,11 @@ def wait(
     file: str | None,
     timeout: float | None,
 ) -> int:
-    """Wait until executions have ended, and tell how; - takes ids from stdin."""
+    """Wait until executions have ended, and say how; - takes ids from stdin."""
     from nuvo_async.cli import work  # noqa: PLC0415
 
-    ids = list(dict.fromkeys(read_ids("EXECUTION_ID", execution_ids, file, settings)))
-    display = _display(output, len(ids))
-    return work.follow(display, work.wait(display, settings.environ(), ids, timeout))
+    ids = read_ids("EXECUTION_ID", execution_ids, file, settings.token_file)
+    return _follow(output, work.wait, settings.access(), list(dict.fromkeys(ids)), timeout)
 
 
 @command.command(
@@ -239,7 +243,7 @@ Examples:
     "--journal",
     metavar="FILE",
     callback=check_path,
-    help="Keep what was done in FILE; run again with it, and nothing is started twice.",
+    help="Keep what was done in FILE. The same command then goes on where it was ended.",
 )
 @click.option(
     "--no-logs",
@@ -259,10 +263,9 @@ def run(
     """Start runs of pipelines, and wait until they have ended; - takes ids from stdin."""
     from nuvo_async.cli import work  # noqa: PLC0415
 
-    ids = read_ids("PIPELINE_ID", pipeline_ids, file, settings)
-    display = _display(output, len(ids))
+    ids = read_ids("PIPELINE_ID", pipeline_ids, file, settings.token_file)
     options["with_logs"] = not no_logs
-    return work.follow(display, work.run(display, settings.environ(), ids, options))
+    return _follow(output, work.run, settings.access(), ids, options)
 
 
 @command.command(
@@ -280,11 +283,9 @@ def demo(output: Output, picture: str | None) -> int:
     It needs no account: a server of the Execution API runs inside the command. Exit code 0 when
     everything ended as scripted, 1 otherwise.
     """
-    from nuvo_async.cli import demo as show  # noqa: PLC0415
-    from nuvo_async.cli import work  # noqa: PLC0415
+    from nuvo_async.cli.demo import play  # noqa: PLC0415
 
-    display = _display(output, len(show.SCENES))
-    return work.follow(display, show.run_demo(display, picture), goes_on=False)
+    return play(output, picture)
 
 
 @command.command(
@@ -309,8 +310,6 @@ def serve(output: Output, port: int) -> int:
 
     Prints base_url, access_token, license_key and identifier, and serves until interrupted.
     """
-    from nuvo_async.cli import work  # noqa: PLC0415
     from nuvo_async.cli.serve import serve as serve_until_interrupted  # noqa: PLC0415
 
-    display = _display(output)
-    return work.follow(display, serve_until_interrupted(display, port), goes_on=False)
+    return _follow(output, serve_until_interrupted, port, goes_on=False)

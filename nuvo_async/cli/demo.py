@@ -10,6 +10,9 @@ from rich.console import Console
 from rich.text import Text
 
 from nuvo_async.cli.display import Display
+from nuvo_async.cli.ending import follow
+from nuvo_async.cli.settings import Output
+from nuvo_async.cli.summary import hanging, successes, summary
 from nuvo_async.cli.work import show_runs
 from nuvo_async.client import NuvoClient
 from nuvo_async.models.executions import Execution
@@ -17,10 +20,12 @@ from nuvo_async.models.shapes import ErrorType
 from nuvo_async.testing import NuvoServer
 from nuvo_async.waiting.policy import PollPolicy
 
-__all__ = ["SCENES", "Scene", "add_scenes", "run_demo"]
+__all__ = ["SCENES", "Scene", "add_scenes", "play"]
 
 _TIMEOUT = 8.0
 _PICTURE_WIDTH = 100
+# The exit codes of a demo that was not broken off: some scenes are to fail.
+_PLAYED = {0, 1, 4}
 
 
 @frozen(kw_only=True)
@@ -103,8 +108,20 @@ def add_scenes(server: NuvoServer) -> None:
         )
 
 
-async def run_demo(display: Display, picture: str | None = None) -> int:
+def play(output: Output, picture: str | None = None) -> int:
     """Run all scenes at once, show them, and return 0 if each ended as scripted, or else 1."""
+    display = Display(output)
+    code = follow(display, _run_scenes(display), goes_on=False)
+    if code not in _PLAYED:
+        return code
+    as_scripted = all(_is_as_scripted(scene, display.batch.executions) for scene in SCENES)
+    display.say("Everything ended as scripted." if as_scripted else "Not all ended as scripted.")
+    if picture is not None:
+        _draw(display, picture)
+    return 0 if as_scripted else 1
+
+
+async def _run_scenes(display: Display) -> None:
     async with NuvoServer() as server:
         add_scenes(server)
         async with NuvoClient(
@@ -116,12 +133,6 @@ async def run_demo(display: Display, picture: str | None = None) -> int:
             async with display.live():
                 pipeline_ids = [scene.pipeline for scene in SCENES]
                 await show_runs(display, client, pipeline_ids, timeout=_TIMEOUT)
-    display.summarize()
-    as_scripted = all(_is_as_scripted(scene, display.executions) for scene in SCENES)
-    display.say("Everything ended as scripted." if as_scripted else "Not all ended as scripted.")
-    if picture is not None:
-        _draw(display, picture)
-    return 0 if as_scripted else 1
 
 
 def _is_as_scripted(scene: Scene, executions: Sequence[Execution]) -> bool:
@@ -134,9 +145,8 @@ def _draw(display: Display, picture: str) -> None:
     """Keep what was on the screen at the end: the rows, which a terminal forgets, and the rest."""
     console = Console(record=True, width=_PICTURE_WIDTH, file=StringIO(), force_terminal=True)
     console.print(Text("$ nuvo-async demo", "bold"))
-    console.print(display.successes())
-    for line in display.summary():
-        console.print(line)
+    for line in [*successes(display.batch, _PICTURE_WIDTH), *summary(display.batch)]:
+        console.print(hanging(line, console))
     svg = console.export_svg(title="nuvo-async", unique_id="nuvo-async")
     # A picture has no business to load fonts from elsewhere.
     Path(picture).write_text(re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL), "utf-8")

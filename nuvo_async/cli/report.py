@@ -1,10 +1,8 @@
 """What `get` and `list` show of executions that are not followed."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-import click
-from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -15,7 +13,9 @@ from nuvo_async.models.shapes import Actor, ExecutionRun
 
 __all__ = ["list_execution", "report_executions"]
 
-_STATUS_ENDS = 36
+_STATUS_BEGINS, _STATUS_ENDS = 26, 36
+# A terminal that is narrower has no room for a table of runs.
+_WIDE = 76
 _HEADINGS = ("run", "status", "started", "time", "rows", "cells", "error rows", "error cells")
 
 
@@ -23,12 +23,12 @@ def report_executions(display: Display, executions: Sequence[Execution]) -> None
     """Show executions one by one, with their runs and figures."""
     for one in executions:
         if display.output.json:
-            display.print_json(one)
+            display.write_json(one)
         elif display.is_for_people:
-            display.print(_details(one))
+            _show(display, one)
         else:
             for line in _lines(one):
-                click.echo(line)
+                display.write(line)
 
 
 def _facts(execution: Execution) -> list[tuple[str, str]]:
@@ -66,44 +66,67 @@ def _figures(run: ExecutionRun) -> list[str]:
     ]
 
 
-def _details(execution: Execution) -> Group:
+def _show(display: Display, execution: Execution) -> None:
+    display.print(_facts_table(execution))
+    if not execution.logs:
+        display.print(Text("no runs", "dim"))
+    elif display.width < _WIDE:
+        for run in execution.logs:
+            display.print(Text("  ".join(f"{name} {value}" for name, value in _named(run))))
+    else:
+        display.print(_runs_table(execution.logs))
+    display.print("")
+
+
+def _facts_table(execution: Execution) -> Table:
     facts = Table.grid(padding=(0, 2))
+    facts.add_column(no_wrap=True)
+    facts.add_column(overflow="fold")
     facts.add_row("status", status(execution))
     for name, value in _facts(execution):
         if value:
             facts.add_row(name, Text(clean(value)))
-    runs = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    return facts
+
+
+def _runs_table(runs: Sequence[ExecutionRun]) -> Table:
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
     for number, heading in enumerate(_HEADINGS):
         # On two lines, they leave room for the figures on a narrow terminal.
-        runs.add_column(heading.replace(" ", "\n"), justify="left" if number < 3 else "right")
-    for run in execution.logs:
-        runs.add_row(*(Text(clean(figure)) for figure in _figures(run)))
-    return Group(facts, runs if execution.logs else Text("no runs", "dim"), "")
+        table.add_column(heading.replace(" ", "\n"), justify="left" if number < 3 else "right")
+    for run in runs:
+        table.add_row(*(Text(clean(figure)) for figure in _figures(run)))
+    return table
+
+
+def _named(run: ExecutionRun) -> Iterator[tuple[str, str]]:
+    for name, value in zip(_HEADINGS, _figures(run), strict=False):
+        if value:
+            yield name, clean(value)
 
 
 def _lines(execution: Execution) -> list[str]:
     facts = [f"{name}={clean(value)}" for name, value in _facts(execution) if value]
     lines = ["\t".join([f"status={clean(execution.status)}", *facts])]
-    for run in execution.logs:
-        figures = zip(_HEADINGS, _figures(run), strict=False)
-        lines.append("\t".join(f"{name}={clean(value)}" for name, value in figures if value))
+    lines += ["\t".join(f"{name}={value}" for name, value in _named(run)) for run in execution.logs]
     return lines
 
 
 def list_execution(display: Display, execution: Execution) -> None:
     """Show one of many: a line for each, as they come."""
     if display.output.json:
-        display.print_json(execution)
+        display.write_json(execution)
         return
     kind, about = execution.trigger_type, outcome(execution)
     if display.is_for_people:
-        # What is cut off at the edge of a narrow terminal comes last.
         line = Text.assemble(f"{clean(execution.id):24}  ", status(execution))
         line.pad_right(max(0, _STATUS_ENDS - len(line)))
         rest = f"  {_time(execution.created_at):19}  {execution.pipeline}  {kind}  {about}"
-        display.print(line.append(clean(rest), "default"))
+        # What does not fit goes below the status.
+        indent = _STATUS_BEGINS if display.width >= _WIDE else 2
+        display.print(line.append(clean(rest), "default"), indent=indent)
     else:
         here = local(execution.created_at)
         created = "" if here is None else here.isoformat(timespec="seconds")
         cells = [execution.id, execution.status, created, execution.pipeline, kind, about]
-        click.echo("\t".join(map(clean, cells)).rstrip())
+        display.write("\t".join(map(clean, cells)).rstrip())

@@ -1,16 +1,33 @@
-"""What is known of one execution, and how that is said to people."""
+"""What is known of one execution, and the words that people read about it."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from attrs import define
 from rich.text import Text
 
 from nuvo_async.models.errors import NotFoundError, NuvoError
-from nuvo_async.models.executions import CreateOutcomeUnknownError, Execution, WaitTimeoutError
+from nuvo_async.models.executions import (
+    CreateOutcomeUnknownError,
+    Execution,
+    WaitOutageError,
+    WaitTimeoutError,
+)
 from nuvo_async.models.shapes import ExecutionStatus
 from nuvo_async.wire.redaction import printable
 
-__all__ = ["Row", "clean", "count", "local", "outcome", "seconds", "status", "trouble"]
+__all__ = [
+    "Row",
+    "clean",
+    "count",
+    "figures",
+    "local",
+    "outcome",
+    "result",
+    "seconds",
+    "status",
+    "trouble",
+]
 
 _STYLES = {
     ExecutionStatus.SUCCESSFUL: "green",
@@ -20,12 +37,12 @@ _STYLES = {
 
 
 def clean(text: object) -> str:
-    """Take out what would steer a terminal: the texts come from a server."""
+    """Replace what would control a terminal: the texts come from a server."""
     return printable(str(text))
 
 
 def count(number: int, what: str) -> str:
-    """So many of something."""
+    """A number of things, such as `1 execution` or `2 executions`."""
     return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
@@ -38,7 +55,7 @@ def seconds(number: float) -> str:
 
 
 def local(moment: datetime | None) -> datetime | None:
-    """The time here; as it came where that is beyond what a clock can show."""
+    """The time in the local time zone; unchanged if it is beyond what a clock can show."""
     try:
         return None if moment is None else moment.astimezone()
     except (OverflowError, ValueError):
@@ -50,19 +67,31 @@ def status(execution: Execution) -> Text:
     return Text(clean(execution.status), _STYLES.get(execution.status, ""))
 
 
-def outcome(execution: Execution) -> str:
-    """Say in a few words what came of an execution; nothing while it runs."""
-    if execution.error is not None:
-        return clean(f"{execution.error.type}: {execution.error.message}")
+def result(execution: Execution) -> Text:
+    """The outcome in one word: the error type of a failed execution, or else the status."""
+    if execution.error is None:
+        return status(execution)
+    return Text(clean(execution.error.type), "red")
+
+
+def figures(execution: Execution) -> list[str]:
+    """The figures of the latest run, the most important first; none while it goes on."""
     run = execution.latest_run
     if run is None or run.data is None or not execution.is_finished:
-        return ""
-    time = "" if run.duration is None else f" in {seconds(run.duration.total_seconds())}"
-    return f"{run.data.total_rows:,} rows, {run.data.total_error_cells:,} error cells{time}"
+        return []
+    parts = [f"{run.data.total_rows:,} rows", f"{run.data.total_error_cells:,} error cells"]
+    return parts if run.duration is None else [*parts, seconds(run.duration.total_seconds())]
+
+
+def outcome(execution: Execution) -> str:
+    """What came of an execution, in a few words; nothing while it goes on."""
+    if execution.error is not None:
+        return clean(f"{execution.error.type}: {execution.error.message}")
+    return ", ".join(figures(execution))
 
 
 def trouble(error: NuvoError) -> str:
-    """Say what ended a wait, or kept an execution from being started."""
+    """What ended a wait, or kept a pipeline from being started."""
     if isinstance(error, WaitTimeoutError):
         after = f"after {error.timeout:g} s"
         if error.last is None:
@@ -75,9 +104,22 @@ def trouble(error: NuvoError) -> str:
     return clean(error)
 
 
+def _trouble_in_short(error: NuvoError, *, is_started: bool) -> str:
+    if isinstance(error, CreateOutcomeUnknownError):
+        return "started or not"
+    if not is_started:
+        return "not started"
+    if isinstance(error, WaitOutageError) or error.__cause__ is not None:
+        return "not known"
+    return "timed out" if isinstance(error, WaitTimeoutError) else "error"
+
+
 @define(eq=False)
 class Row:
-    """An execution that is followed, or a pipeline of which none was seen to start."""
+    """An execution that is followed, or a pipeline that came to no execution.
+
+    `since` and `ended_at` are times of the event loop.
+    """
 
     since: float
     execution_id: str | None = None
@@ -88,29 +130,39 @@ class Row:
 
     @property
     def subject(self) -> str:
-        """What it is about."""
+        """What the row is about."""
         return clean(self.pipeline or f"execution {self.execution_id}")
 
     @property
     def goes_on(self) -> bool:
-        """Whether it may still be running."""
+        """Whether the execution may still be running."""
         if self.execution_id is None or isinstance(self.trouble, NotFoundError):
             return False
         return self.execution is None or not self.execution.is_finished
 
     @property
     def succeeded(self) -> bool:
-        """Whether it ended well."""
+        """Whether the execution has succeeded."""
         return self.execution is not None and self.execution.succeeded
 
     def sign(self) -> Text:
         """How it ended, at a glance."""
         return Text("✔", "green") if self.succeeded else Text("✘", "red")
 
-    def says(self) -> Text:
-        """What came of it so far."""
+    def result(self) -> Text:
+        """What came of it so far, in one or two words."""
         if self.trouble is not None:
-            return Text(trouble(self.trouble), "red")
-        if self.execution is None:
-            return Text("not read yet", "dim")
-        return status(self.execution).append(f"  {outcome(self.execution)}", "default")
+            started = self.execution_id is not None
+            return Text(_trouble_in_short(self.trouble, is_started=started), "red")
+        return Text("not read yet", "dim") if self.execution is None else result(self.execution)
+
+    def message(self) -> str:
+        """Why it ended so, where there is a reason."""
+        if self.trouble is not None:
+            return trouble(self.trouble)
+        error = None if self.execution is None else self.execution.error
+        return "" if error is None else clean(error.message)
+
+    def figures(self) -> Sequence[str]:
+        """The figures of its run, where there is no message instead."""
+        return () if self.execution is None or self.message() else figures(self.execution)

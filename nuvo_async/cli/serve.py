@@ -3,8 +3,6 @@
 import asyncio
 import json
 
-import click
-
 from nuvo_async.cli.demo import SCENES, add_scenes
 from nuvo_async.cli.display import Display
 from nuvo_async.models.errors import ConfigurationError
@@ -32,9 +30,7 @@ def _introduce(display: Display, server: NuvoServer) -> None:
     names = ("base_url", "access_token", "license_key", "identifier")
     facts = {name: getattr(server, name) for name in names}
     if display.output.json:
-        click.echo(json.dumps(facts))
+        display.write(json.dumps(facts))
     else:
-        click.echo("\n".join(f"{name}={value}" for name, value in facts.items()))
-    click.echo(
-        f"pipelines: {', '.join(scene.pipeline for scene in SCENES)}; Ctrl-C ends it", err=True
-    )
+        display.write("\n".join(f"{name}={value}" for name, value in facts.items()))
+    display.note(f"pipelines: {', '.join(scene.pipeline for scene in SCENES)}; Ctrl-C ends it")

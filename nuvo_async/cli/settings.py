@@ -2,17 +2,17 @@
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import reduce, wraps
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 from attrs import frozen
 
 from nuvo_async import arguments
+from nuvo_async.cli.inputs import read_token
 
 __all__ = [
     "Output",
@@ -25,12 +25,10 @@ __all__ = [
     "parse_filters",
     "parse_sort",
     "parse_when",
-    "read_ids",
     "settings_options",
 ]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-_STDIN = "-"
 _OPERATORS = ("eq", "ne", "in", "gt", "gte", "lt", "lte")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -53,37 +51,19 @@ class Settings:
     identifier: str | None
     identifier_type: str | None
 
-    def environ(self) -> Mapping[str, str]:
-        """Return the environment, with what the options say instead."""
+    def access(self) -> Any:
+        """Return an `Access`: the environment, with what the options say instead."""
+        from nuvo_async.cli.session import Access  # noqa: PLC0415 - `--help` needs no aiohttp
+
+        token = None if self.token_file is None else read_token("--token-file", self.token_file)
         given = {
-            "NUVO_ACCESS_TOKEN": self._token(),
+            "NUVO_ACCESS_TOKEN": token,
             "NUVO_BASE_URL": self.base_url,
             "NUVO_IDENTIFIER": self.identifier,
             "NUVO_IDENTIFIER_TYPE": self.identifier_type,
         }
-        return {**os.environ, **{name: value for name, value in given.items() if value}}
-
-    def _token(self) -> str | None:
-        if self.token_file is None:
-            return None
-        token = _text_of("--token-file", self.token_file).strip()
-        if not token:
-            raise click.UsageError("--token-file holds no token")
-        return token
-
-
-def _text_of(option: str, path: str) -> str:
-    """Read a file, or standard input for `-`."""
-    try:
-        if path == _STDIN:
-            if sys.stdin is None:
-                raise click.UsageError(f"{option}: standard input is closed")
-            return sys.stdin.read()
-        return Path(path).read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        # Not the text of a decoding error, which shows what it could not read.
-        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise click.UsageError(f"{option}: {path} cannot be read: {why}") from None
+        chosen = {name: value for name, value in given.items() if value}
+        return Access({**os.environ, **chosen})
 
 
 def check_ids(_: click.Context, __: click.Parameter, ids: tuple[str, ...]) -> tuple[str, ...]:
@@ -92,33 +72,6 @@ def check_ids(_: click.Context, __: click.Parameter, ids: tuple[str, ...]) -> tu
         return tuple(arguments.path_segment("an id", one) for one in ids)
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
-
-
-def read_ids(what: str, given: tuple[str, ...], file: str | None, settings: Settings) -> list[str]:
-    """Return the ids of the arguments, with those of standard input for `-`, and of a file."""
-    sources = [*given, file, settings.token_file]
-    if sources.count(_STDIN) > 1:
-        raise click.UsageError("standard input (-) can be read only once")
-    ids: list[str] = []
-    for one in given:
-        ids += _lines_of(what, _STDIN) if one == _STDIN else [_checked_id(what, one)]
-    if file is not None:
-        ids += _lines_of("--file", file)
-    if not ids:
-        raise click.UsageError(f"no {what} was given")
-    return ids
-
-
-def _lines_of(source: str, path: str) -> list[str]:
-    lines = enumerate(_text_of(source, path).splitlines(), 1)
-    return [_checked_id(f"line {n} of {path}", line.strip()) for n, line in lines if line.strip()]
-
-
-def _checked_id(where: str, text: str) -> str:
-    try:
-        return arguments.path_segment(where, text)
-    except ValueError as error:
-        raise click.UsageError(str(error)) from None
 
 
 def check_timeout(_: click.Context, __: click.Parameter, seconds: float | None) -> float | None:
@@ -148,7 +101,8 @@ def known_or_not(enum: type[StrEnum]) -> Callable[[click.Context, click.Paramete
         value = text.upper()
         if value in enum.__members__:
             return value
-        click.echo(f"nuvo-async: {text!r} is none of {', '.join(enum.__members__)}", err=True)
+        known = ", ".join(enum.__members__)
+        click.echo(f"nuvo-async: {text!r} is none of {known}", file=sys.stderr)
         return text
 
     return take

@@ -1,0 +1,90 @@
+"""Results as JSON: one object a line."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from nuvo_async.cli.batch import Batch
+from nuvo_async.cli.creates import Creates
+from nuvo_async.cli.rows import Row
+from nuvo_async.models.converter import unstructure
+from nuvo_async.models.errors import NuvoError
+from nuvo_async.models.executions import CreateOutcomeUnknownError, Execution
+
+__all__ = ["JsonLines"]
+
+
+class JsonLines:
+    """Writes an execution in the API's own JSON, or what a pipeline came to instead.
+
+    That is an object with `pipeline`, `outcome` and `error`, which is null or has a `message` and a
+    `type`, as that of an execution. The outcome is `not_started`, `no_files`, or `unknown`; then
+    there are `candidates`, executions that may be it, or null if they could not be listed.
+    """
+
+    def __init__(self, write: Callable[[str], object]) -> None:
+        self._write = write
+        self._written: set[str] = set()
+
+    def on_status(self, row: Row) -> None:
+        """Wait for the result."""
+
+    def on_end(self, row: Row) -> None:
+        """Write the execution."""
+        if row.execution is not None:
+            self.execution(row.execution)
+
+    def on_trouble(self, row: Row) -> None:
+        """Write the execution as it was last, or else what became of the pipeline."""
+        if row.execution is not None:
+            self.execution(row.execution)
+        elif row.pipeline is not None and row.trouble is not None:
+            self._pipeline_in_trouble(row.pipeline, row.trouble)
+
+    def on_no_files(self, pipeline_id: str) -> None:
+        """Write that there is no execution."""
+        self._pipeline(pipeline_id, "no_files", None)
+
+    def execution(self, execution: Execution) -> None:
+        """Write an execution."""
+        self._written.add(execution.id)
+        self._write(json.dumps(unstructure(execution)))
+
+    def finish(self, batch: Batch, creates: Creates) -> None:
+        """Write what is missing, where the command has been cut off."""
+        for execution in batch.executions:
+            if execution.id not in self._written:
+                self.execution(execution)
+        in_doubt = Counter(create.pipeline_id for create in creates)
+        for pipeline_id in batch.not_begun():
+            if in_doubt[pipeline_id]:
+                in_doubt[pipeline_id] -= 1
+                message = "the command ended before its Create was answered"
+                self._pipeline(pipeline_id, "unknown", _interrupted(message), candidates=None)
+            else:
+                message = "the command ended before it was started"
+                self._pipeline(pipeline_id, "not_started", _interrupted(message))
+
+    def _pipeline_in_trouble(self, pipeline_id: str, trouble: NuvoError) -> None:
+        error = {"message": str(trouble), "type": type(trouble).__name__}
+        if isinstance(trouble, CreateOutcomeUnknownError):
+            found = [unstructure(one) for one in trouble.candidates]
+            candidates = found if trouble.candidates_read else None
+            self._pipeline(pipeline_id, "unknown", error, candidates=candidates)
+        else:
+            self._pipeline(pipeline_id, "not_started", error)
+
+    def _pipeline(
+        self,
+        pipeline_id: str,
+        outcome: str,
+        error: dict[str, str] | None,
+        **more: Sequence[Any] | None,
+    ) -> None:
+        told = {"pipeline": pipeline_id, "outcome": outcome, **more, "error": error}
+        self._write(json.dumps(told))
+
+
+def _interrupted(message: str) -> dict[str, str]:
+    return {"message": message, "type": "Interrupted"}
