@@ -12,6 +12,7 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from nuvo_async.cli.batch import Batch
+from nuvo_async.cli.contact import Contact
 from nuvo_async.cli.creates import Creates
 from nuvo_async.cli.json_lines import JsonLines
 from nuvo_async.cli.plain_lines import PlainLines
@@ -31,13 +32,14 @@ _WIDTH_OF_A_FILE = 100
 class Display:
     """Takes in what happens to pipelines and executions, and shows it.
 
-    `batch` and `creates` are what is known. `journal` is the file that a batch can be
+    `batch`, `creates` and `contact` are what is known. `journal` is the file that a batch can be
     resumed from, if there is one.
     """
 
     output: Output
     batch: Batch = field(init=False)
     creates: Creates = field(init=False, factory=Creates)
+    contact: Contact = field(init=False, factory=Contact)
     journal: str | None = field(init=False, default=None)
     _results: JsonLines | PlainLines = field(init=False)
     _out: Console = field(init=False)
@@ -158,7 +160,7 @@ class Display:
             return
         self._is_drawing = True
         try:
-            async with Screen(self._err, self.batch).drawn():
+            async with Screen(self._err, self.batch, self.contact).drawn():
                 yield
         finally:
             self._is_drawing = False

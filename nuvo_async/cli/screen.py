@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nuvo_async.cli.batch import Batch, now
+from nuvo_async.cli.contact import Contact
 from nuvo_async.cli.rows import Row, clean, count, seconds
 from nuvo_async.cli.streams import writable
 from nuvo_async.cli.tasks import beside
@@ -38,6 +39,7 @@ class Screen:
 
     console: Console
     batch: Batch
+    contact: Contact
     _spinner: Spinner = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -60,7 +62,12 @@ class Screen:
                 yield
 
     def _render(self) -> Group:
-        return Group(self._counts(), *self._lines(self._chosen()))
+        outage = self.contact.outage()
+        if outage is None:
+            return Group(self._counts(), *self._lines(self._chosen()))
+        note = Text(self._fit(str(outage)), "red")
+        note.truncate(self.console.width, overflow="ellipsis")
+        return Group(self._counts(), note, *self._lines(self._chosen(taken=1)))
 
     def _counts(self) -> Table:
         batch = self.batch
@@ -77,9 +84,9 @@ class Screen:
         line.add_row(*([text] if is_narrow else [progress, text]))
         return line
 
-    def _chosen(self) -> Sequence[Row]:
+    def _chosen(self, taken: int = 0) -> Sequence[Row]:
         """The rows that there is room for: those that run, and what has ended last."""
-        room = max(self.console.height - 3, 1)
+        room = max(self.console.height - 3 - taken, 1)
         running = list(islice(self.batch.running.values(), room))
         for_ended = max(room // 3, room - len(running))
         ended = list(islice(reversed(self.batch.ended_last), for_ended))

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 import aiohttp
 from attrs import field, frozen
 
+from nuvo_async.cli.contact import Contact
 from nuvo_async.cli.creates import Creates
 from nuvo_async.client import NuvoClient
 
@@ -20,14 +21,16 @@ class Access:
 
 
 @asynccontextmanager
-async def open_client(access: Access, creates: Creates) -> AsyncIterator[NuvoClient]:
-    """Open a client whose requests are seen by `creates`."""
+async def open_client(
+    access: Access, creates: Creates, contact: Contact
+) -> AsyncIterator[NuvoClient]:
+    """Open a client whose requests are seen by `creates` and `contact`."""
     # As the client makes its own: without a limit, since it has one, and without cookies.
     async with (
         aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0),
             cookie_jar=aiohttp.DummyCookieJar(),
-            middlewares=[creates],
+            middlewares=[creates, contact],
         ) as session,
         NuvoClient.from_env(access.environ, session=session) as client,
     ):

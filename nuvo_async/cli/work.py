@@ -1,13 +1,14 @@
 """What the commands do, once their arguments are read."""
 
-from collections.abc import Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 from nuvo_async.batches.groups import together
 from nuvo_async.cli.display import Display
 from nuvo_async.cli.report import list_execution, report_executions
 from nuvo_async.cli.session import Access, open_client
+from nuvo_async.cli.tasks import beside
 from nuvo_async.client import NuvoClient
 from nuvo_async.models.errors import ConfigurationError, NuvoError
 from nuvo_async.models.executions import Execution, PipelineRun
@@ -18,6 +19,16 @@ __all__ = ["get", "list_all", "run", "show_runs", "trigger", "wait"]
 _PAGE_SIZE = 100
 # Ids that are given by hand have existed for a while; long enough for those of a trigger just now.
 _GRACE = 3.0
+
+
+@asynccontextmanager
+async def _connected(display: Display, access: Access) -> AsyncIterator[NuvoClient]:
+    """Open a client, and report outages while it is open."""
+    async with (
+        open_client(access, display.creates, display.contact) as client,
+        beside(display.contact.report(display.complain)),
+    ):
+        yield client
 
 
 async def trigger(display: Display, access: Access, pipeline_ids: Sequence[str]) -> None:
@@ -34,7 +45,7 @@ async def trigger(display: Display, access: Access, pipeline_ids: Sequence[str])
             display.write_json(one)
 
     display.batch.expect_runs(pipeline_ids)
-    async with open_client(access, display.creates) as client:
+    async with _connected(display, access) as client:
         await together(map(create, pipeline_ids))
 
 
@@ -49,7 +60,7 @@ async def get(display: Display, access: Access, execution_ids: Sequence[str]) ->
 
     found: dict[str, Execution] = {}
     missing: dict[str, NuvoError] = {}
-    async with open_client(access, display.creates) as client:
+    async with _connected(display, access) as client:
         await together(map(read, execution_ids))
     report_executions(display, [found[one] for one in execution_ids if one in found])
     for one in execution_ids:
@@ -60,7 +71,7 @@ async def get(display: Display, access: Access, execution_ids: Sequence[str]) ->
 
 async def list_all(display: Display, access: Access, limit: int, query: Mapping[str, Any]) -> None:
     """Read all, and show them as they come."""
-    async with open_client(access, display.creates) as client:
+    async with _connected(display, access) as client:
         try:
             executions = client.iter_executions(
                 **query, page_size=min(limit, _PAGE_SIZE), max_items=limit
@@ -94,7 +105,7 @@ async def wait(
         else:
             display.batch.end(ended)
 
-    async with open_client(access, display.creates) as client, display.live():
+    async with _connected(display, access) as client, display.live():
         display.batch.expect(execution_ids)
         await together(map(follow_one, execution_ids))
 
@@ -104,7 +115,7 @@ async def run(
 ) -> None:
     """Run pipelines by `run_pipelines`, whose `options` these are."""
     display.journal = options.get("journal")
-    async with open_client(access, display.creates) as client, display.live():
+    async with _connected(display, access) as client, display.live():
         await show_runs(display, client, pipeline_ids, **options)
 
 

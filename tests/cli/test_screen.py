@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from nuvo_async.testing import faults
 from tests.cli.command import COMMAND, environ, run
 from tests.cli.terminal import Terminal
 
@@ -141,6 +142,19 @@ async def test_hundreds_of_ids_take_few_lines_that_a_shell_can_read(nuvo_server)
     words = " ".join(lines).replace("\\", "").split()
     assert words[:2] == ["nuvo-async", "wait"]
     assert sorted(words[2:]) == sorted(one["id"] for one in nuvo_server.executions)
+
+
+async def test_an_outage_is_on_the_screen_while_it_lasts(nuvo_server):
+    nuvo_server.add_pipeline("slow", duration=60)
+    terminal = await Terminal.start("run", "slow", env=environ(nuvo_server))
+    await terminal.shows("1 running")
+    nuvo_server.add_fault("read", faults.status(503), times=10_000)
+    await terminal.shows("API unavailable for 3")
+    await asyncio.sleep(0.3)
+    assert any("API unavailable for" in line and "503" in line for line in terminal.seen)
+    assert sum("slow" in line for line in terminal.seen) == 1
+    terminal.press(b"\x03")
+    assert await terminal.end() == 130
 
 
 @pytest.mark.parametrize("columns", [40, 80, 200])

@@ -146,6 +146,24 @@ async def test_ctrl_c_before_anything_is_known(nuvo_server):
     assert "nuvo-async wait 65f0\n" in done.err
 
 
+async def test_a_name_that_is_looked_up_for_long_does_not_hold_back_the_exit(tmp_path):
+    program = command_with(
+        "import socket, time; socket.getaddrinfo = lambda *_, **__: time.sleep(600)", tmp_path
+    )
+    process = await asyncio.create_subprocess_exec(
+        *(*program, "wait", "65f0"),
+        env=environ(NUVO_ACCESS_TOKEN="some-token", NUVO_BASE_URL="https://nuvo.invalid/"),
+        stderr=subprocess.PIPE,
+        preexec_fn=heed_ctrl_c,
+    )
+    assert process.stderr is not None
+    assert b"API unavailable" in await process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    done = await finish(process, None)
+    assert done.code == 130
+    assert "nuvo-async wait 65f0\n" in done.err
+
+
 # ── Creates under way ─────────────────────────────────────────────────────────────────────────
 
 
