@@ -46,7 +46,8 @@ Whenever executions may still be running, they are named.
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=f"""\b
 Settings come from the environment: NUVO_ACCESS_TOKEN, or NUVO_LICENSE_KEY and
-NUVO_IDENTIFIER (and NUVO_IDENTIFIER_TYPE); NUVO_BASE_URL.
+NUVO_IDENTIFIER (and NUVO_IDENTIFIER_TYPE); NUVO_BASE_URL. HTTPS_PROXY and
+NO_PROXY are obeyed.
 
 \b
 Examples:

@@ -50,6 +50,7 @@ class Settings:
     token_file: str | None
     identifier: str | None
     identifier_type: str | None
+    proxy: str | None
 
     def access(self) -> Any:
         """Return an `Access`: the environment, with what the options say instead."""
@@ -63,7 +64,7 @@ class Settings:
             "NUVO_IDENTIFIER_TYPE": self.identifier_type,
         }
         chosen = {name: value for name, value in given.items() if value}
-        return Access({**os.environ, **chosen})
+        return Access({**os.environ, **chosen}, self.proxy)
 
 
 def check_ids(_: click.Context, __: click.Parameter, ids: tuple[str, ...]) -> tuple[str, ...]:
@@ -72,6 +73,13 @@ def check_ids(_: click.Context, __: click.Parameter, ids: tuple[str, ...]) -> tu
         return tuple(arguments.path_segment("an id", one) for one in ids)
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
+
+
+def check_proxy(_: click.Context, __: click.Parameter, proxy: str | None) -> str | None:
+    """Refuse a login, which every user of the machine could see on the command line."""
+    if proxy is not None and "@" in proxy:
+        raise click.BadParameter("it must have no user and password: put those into HTTPS_PROXY")
+    return proxy
 
 
 def check_timeout(_: click.Context, __: click.Parameter, seconds: float | None) -> float | None:
@@ -182,9 +190,10 @@ def settings_options(command: Command) -> Command:
         token_file: str | None,
         identifier: str | None,
         identifier_type: str | None,
+        proxy: str | None,
         **others: Any,
     ) -> Any:
-        settings = Settings(base_url, token_file, identifier, identifier_type)
+        settings = Settings(base_url, token_file, identifier, identifier_type, proxy)
         return command(settings=settings, **others)
 
     decorated: Command = _decorated(
@@ -205,6 +214,12 @@ def settings_options(command: Command) -> Command:
             metavar="USER|SUB_ORG",
             type=click.Choice(["USER", "SUB_ORG"], case_sensitive=False),
             help="What NAME is; or NUVO_IDENTIFIER_TYPE.",
+        ),
+        click.option(
+            "--proxy",
+            metavar="URL",
+            callback=check_proxy,
+            help="Go through this HTTP proxy; or HTTPS_PROXY, with NO_PROXY.",
         ),
     )
     return decorated

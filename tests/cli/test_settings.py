@@ -71,5 +71,5 @@ def test_secrets_are_no_options():
     options = re.findall(r'click\.option\(\s*"(--[a-z-]+)', text)
     assert options == [
         *("--json", "--no-color", "--base-url", "--token-file", "--identifier"),
-        "--identifier-type",
+        *("--identifier-type", "--proxy"),  # A proxy with a login is refused there.
     ]
