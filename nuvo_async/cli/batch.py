@@ -27,7 +27,7 @@ def now() -> float:
 
 
 class Listener(Protocol):
-    """Is told what happens, as it happens."""
+    """Learns what happens, as it happens."""
 
     def on_status(self, row: Row) -> None:
         """An execution goes on, and has a new status."""
@@ -44,7 +44,7 @@ class Listener(Protocol):
 
 @define(eq=False)
 class Batch:
-    """Takes in what happens, keeps it, and tells a listener.
+    """Takes in what happens, keeps it, and notifies a listener.
 
     `total` is how many pipelines, or executions, there are to be, and `done` how many have ended.
     `left` counts the runs of each pipeline that have come to nothing yet: neither to executions nor

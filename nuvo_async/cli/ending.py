@@ -28,6 +28,7 @@ _SIGNALS = (
     (signal.SIGINT,) if sys.platform == "win32" else (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 )
 _GRACE = 5.0  # Seconds that Creates under way are given to be answered.
+_ONE_SIGNAL_WITHIN = 0.3  # Seconds: some programs send a signal to the process and to its group.
 
 
 def follow(display: Display, work: Coroutine[Any, Any, int | None], *, goes_on: bool = True) -> int:
@@ -100,6 +101,7 @@ class _Stop:
     signals: list[int] = field(init=False, factory=list)
     requested: asyncio.Event = field(init=False, factory=asyncio.Event)
     insisted: asyncio.Event = field(init=False, factory=asyncio.Event)
+    _heard_at: float = field(init=False, default=0.0)
 
     @property
     def was_requested(self) -> bool:
@@ -112,9 +114,13 @@ class _Stop:
         loop = asyncio.get_running_loop()
 
         def hear(number: int, _: FrameType | None) -> None:
-            loop.call_soon_threadsafe((self.insisted if self.was_requested else self.requested).set)
+            if not self.was_requested:
+                loop.call_soon_threadsafe(self.requested.set)
+                self._heard_at = loop.time()
+            elif loop.time() - self._heard_at > _ONE_SIGNAL_WITHIN:
+                loop.call_soon_threadsafe(self.insisted.set)
             self.signals.append(number)
-            # Whoever reads the output may have stopped to do so, and keep the loop waiting.
+            # The loop may be waiting for a reader that does not read any more.
             streams.lose_patience(sys.stdout)
             streams.lose_patience(sys.stderr)
 

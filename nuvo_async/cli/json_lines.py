@@ -82,8 +82,8 @@ class JsonLines:
         error: dict[str, str] | None,
         **more: Sequence[Any] | None,
     ) -> None:
-        told = {"pipeline": pipeline_id, "outcome": outcome, **more, "error": error}
-        self._write(json.dumps(told))
+        report = {"pipeline": pipeline_id, "outcome": outcome, **more, "error": error}
+        self._write(json.dumps(report))
 
 
 def _interrupted(message: str) -> dict[str, str]:

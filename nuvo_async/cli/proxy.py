@@ -34,7 +34,7 @@ class Proxy:
 
 
 def parse_proxy(name: str, text: str) -> Proxy:
-    """Read the URL of a proxy; `ConfigurationError` tells what is wrong with it."""
+    """Read the URL of a proxy; `ConfigurationError` if it is not one."""
     wrong = ConfigurationError(
         f"{name} must have the form http://HOST:PORT; SOCKS is not supported"
     )

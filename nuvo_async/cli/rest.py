@@ -35,7 +35,7 @@ def rest(batch: Batch, creates: Creates, *, journal: str | None, width: int) -> 
 
 def _not_known(creates: Sequence[Create]) -> Iterator[str]:
     names = sorted({create.pipeline_id for create in creates})
-    # The API's clock tells when executions were created, and ours when a Create was sent.
+    # Executions are dated by the API's clock, and Creates by ours.
     since = min(create.sent_at for create in creates) - _CLOCKS_DIFFER_BY
     look = ["nuvo-async", "list", "--trigger-type", "MANUAL"]
     look += ["--since", since.isoformat(timespec="seconds")]

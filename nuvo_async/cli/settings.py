@@ -1,4 +1,4 @@
-"""What the command is told by its options and the environment."""
+"""Settings of the command: its options and the environment."""
 
 import os
 import sys

@@ -76,7 +76,7 @@ class _Outlet(io.RawIOBase):
 
     @property
     def name(self) -> Any:
-        """What it leads to, as files tell it."""
+        """The name of the file, or its descriptor."""
         return getattr(self._raw, "name", None)
 
     def writable(self) -> bool:

@@ -20,9 +20,10 @@ _ROOM_FOR_FIGURES = 40
 
 
 def summary(batch: Batch, in_doubt: int = 0, *, with_troubles: bool = True) -> Iterator[Text]:
-    """Counts, troubles, failures and the slowest; the troubles only if they were not told yet.
+    """Counts, troubles, failures and the slowest executions, a line for each.
 
-    `in_doubt` is the number of Creates that were not answered.
+    `in_doubt` is the number of Creates that were not answered. Troubles may have been reported
+    already.
     """
     counts = ", ".join(_counts(batch, in_doubt)) or "none"
     yield Text(f"{count(len(batch.rows), 'execution')}: {counts}")

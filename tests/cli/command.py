@@ -130,5 +130,5 @@ async def line_that_has(process: subprocess.Process, text: str = "") -> str:
 async def requested(server: NuvoServer, number: int = 1, call: str = "create") -> None:
     """Return when the server has got so many requests of a kind."""
     async with asyncio.timeout(20):
-        while sum(one.call == call for one in server.requests) < number:  # noqa: ASYNC110 - the server tells nobody
+        while sum(one.call == call for one in server.requests) < number:  # noqa: ASYNC110 - it has no event for that
             await asyncio.sleep(0.01)

@@ -30,7 +30,7 @@ async def test_get_as_json_is_the_api_s_own(nuvo_server):
     assert done.objects == [{"error": None, **one} for one in reversed(nuvo_server.executions)]
 
 
-async def test_get_tells_of_those_that_are_not_there(nuvo_server):
+async def test_get_names_those_that_are_not_there(nuvo_server):
     nuvo_server.add_pipeline("orders")
     [execution_id] = nuvo_server.start("orders")
     done = await run(nuvo_server, "get", "nothing", execution_id)
@@ -88,7 +88,7 @@ def test_wrong_options_of_list_are_exit_code_2(run_here, wrong):
     assert "Error: " in done.err or "status must not be empty" in done.err
 
 
-async def test_a_status_in_small_letters_will_do_and_an_odd_one_is_told(nuvo_server):
+async def test_a_status_may_be_in_small_letters_and_an_odd_one_is_reported(nuvo_server):
     nuvo_server.add_pipeline("orders", error="PARSING_FAILURE")
     [execution_id] = nuvo_server.start("orders")
     assert execution_id in (await run(nuvo_server, "list", "--status", "failed")).out

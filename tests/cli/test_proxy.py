@@ -23,7 +23,7 @@ async def front(nuvo_server):
 
 @asynccontextmanager
 async def proxy_with_login(heads):
-    """A proxy that tells nobody without a login anything."""
+    """A proxy that opens a tunnel only with a login."""
 
     async def handle(reader, writer):
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
@@ -123,12 +123,12 @@ async def test_a_login_at_the_proxy_is_sent_and_never_shown(nuvo_server, tmp_pat
     assert all("Bearer" not in head for head in heads)
 
 
-async def test_a_proxy_that_is_down_is_told(nuvo_server, tmp_path):
+async def test_a_proxy_that_is_down_is_named(nuvo_server, tmp_path):
     async with secured_api(nuvo_server, tmp_path) as env:
         process = await start("get", "x", env={**env, "HTTPS_PROXY": "http://127.0.0.1:1"})
         done = await finish(process, nuvo_server)
     assert done.code == 3
-    assert "ClientProxyConnectionError" in done.err or "proxy" in done.err
+    assert "proxy" in done.err.lower()
 
 
 async def test_a_login_in_a_netrc_is_sent_nowhere(nuvo_server, tmp_path, front):

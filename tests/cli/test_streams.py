@@ -48,7 +48,7 @@ async def test_what_an_encoding_does_not_have_is_replaced(nuvo_server, encoding)
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
-async def test_wrong_usage_can_be_told_in_any_encoding(nuvo_server, encoding):
+async def test_wrong_usage_is_explained_in_any_encoding(nuvo_server, encoding):
     done = await run_in(encoding, nuvo_server, "list", "--limit", "無い✔")
     assert done.code == 2
     assert "\\u7121\\u3044\\u2714" in done.err or "\\u7121\\u3044+" in done.err
@@ -122,7 +122,7 @@ async def test_messages_that_cannot_be_written_change_no_outcome(nuvo_server):
     assert {json.loads(line)["pipeline"] for line in out.splitlines()} == {"orders", "nosuch"}
 
 
-async def test_a_reader_that_leaves_a_list_is_told_nothing(nuvo_server):
+async def test_a_reader_that_leaves_ends_a_list_quietly(nuvo_server):
     nuvo_server.add_pipeline("orders")
     for _ in range(300):
         nuvo_server.start("orders")
@@ -135,7 +135,9 @@ async def test_a_reader_that_leaves_a_list_is_told_nothing(nuvo_server):
 
 
 @pytest.mark.parametrize("options", [[], ["--json"]])
-async def test_a_reader_that_leaves_in_the_middle_is_told_what_goes_on(nuvo_server, options):
+async def test_a_reader_that_leaves_in_the_middle_is_no_reason_to_forget_what_goes_on(
+    nuvo_server, options
+):
     nuvo_server.add_pipeline("quick", duration=0.3)
     nuvo_server.add_pipeline("next", duration=0.9)
     nuvo_server.add_pipeline("slow", duration=60)

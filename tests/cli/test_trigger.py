@@ -26,7 +26,7 @@ async def test_trigger_as_json(nuvo_server):
     assert {one["pipeline"] for one in done.objects} == {"sftp"}
 
 
-async def test_a_trigger_that_is_refused_keeps_no_other_from_being_told(nuvo_server):
+async def test_a_trigger_that_is_refused_does_not_hide_the_others(nuvo_server):
     nuvo_server.add_pipeline("orders")
     done = await run(nuvo_server, "trigger", "nowhere", "orders")
     assert done.code == 3

@@ -173,9 +173,10 @@ async def test_creates_under_way_are_answered_before_the_exit(nuvo_server, comma
     nuvo_server.add_fault("create", faults.delay(1.5), times=2)
     process = await start(command, "slow", "slow", env=environ(nuvo_server))
     await requested(nuvo_server, 2)
-    process.send_signal(signal.SIGINT)
+    for _ in range(2):  # As `timeout` does it: to the process, and to its group.
+        process.send_signal(signal.SIGTERM)
     done = await finish(process, nuvo_server)
-    assert done.code == 130
+    assert done.code == 143
     assert "waiting up to 5 s for the answers to 2 triggers under way" in done.err
     assert "not known" not in done.err
     assert set(done.err.split()) >= {one["id"] for one in nuvo_server.executions}
@@ -225,6 +226,7 @@ async def test_a_second_ctrl_c_does_not_wait_for_creates(nuvo_server, tmp_path):
     process.send_signal(signal.SIGINT)
     assert process.stderr is not None
     assert b"Ctrl-C to leave at once" in await process.stderr.readline()
+    await asyncio.sleep(0.5)
     process.send_signal(signal.SIGINT)
     done = await finish(process, nuvo_server)
     assert done.code == 130
