@@ -17,7 +17,8 @@ from attrs import define, field
 from nuvo_async.cli import streams
 from nuvo_async.cli.display import Display
 from nuvo_async.cli.rows import count
-from nuvo_async.models.errors import ConfigurationError, JournalError, NuvoError
+from nuvo_async.models.errors import ConfigurationError, NuvoError
+from nuvo_async.models.executions import JournalError
 
 __all__ = ["follow"]
 

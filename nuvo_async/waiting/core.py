@@ -182,14 +182,11 @@ class Core:
 
     def _hanging(self) -> list[tuple[int, float]]:
         """Return the requests that were sent, with when each counts as failed."""
-        pace = self._state.pace
+        patience = self._state.pace.patience
         return [
-            (
-                number,
-                one.sent_at + pace.patience(one.watch.max_outage if one.watch else pace.max_outage),
-            )
-            for number, one in self._state.tickets.items()
-            if one.sent_at is not None
+            (number, ticket.sent_at + patience)
+            for number, ticket in self._state.tickets.items()
+            if ticket.sent_at is not None
         ]
 
     def _give_up_hanging(self, now: float) -> None:

@@ -78,9 +78,10 @@ class Pace:
         delay = min((policy.delay(failed) for policy in self.waits), default=_SHORTEST)
         return max(min(delay, self.max_outage / _ATTEMPTS_IN_AN_OUTAGE), _SHORTEST)
 
-    def patience(self, max_outage: float) -> float:
-        """Return the seconds after which a request without an answer counts as failed."""
-        return max_outage / _ATTEMPTS_IN_AN_OUTAGE or _NEVER
+    @property
+    def patience(self) -> float:
+        """The seconds after which a request without an answer counts as failed."""
+        return self.max_outage / _ATTEMPTS_IN_AN_OUTAGE or _NEVER
 
     def heed(self, trouble: NuvoError, now: float) -> None:
         """Ask nothing for as long as the server wants, up to half of the shortest outage."""

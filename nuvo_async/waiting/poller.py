@@ -68,8 +68,9 @@ class Poller:
                 await asyncio.wait(ending)
 
     async def _outcome(self, wait: Wait) -> Execution:
+        clock = asyncio.timeout_at(wait.deadline)
         try:
-            async with asyncio.timeout_at(wait.deadline) as clock:
+            async with clock:
                 return await _follow(wait, clock)
         except TimeoutError:
             if not clock.expired():

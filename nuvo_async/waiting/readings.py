@@ -112,7 +112,7 @@ class Readings:
         if isinstance(standing, Due):
             delay = watch.delay(now, self.state.dice())
             if watch.contact is not None:
-                delay = min(delay, self.state.pace.patience(watch.max_outage))
+                delay = min(delay, self.state.pace.patience)
             standing = Due(now + delay)
         self.state.place(watch, standing, now)
 

@@ -65,14 +65,6 @@ class Watch:
         """The standing, apart from a reading under way."""
         return self.standing.before if isinstance(self.standing, Reading) else self.standing
 
-    @property
-    def max_outage(self) -> float:
-        """The shortest outage that ends a wait; those with a timeout bear any."""
-        return min(
-            (wait.policy.max_outage for wait in self.waits if wait.deadline is None),
-            default=_NEVER,
-        )
-
     def delay(self, now: float, dice: float) -> float:
         """Return the seconds until the next poll by id: the most eager wait decides."""
         return min(wait.policy.delay(now - wait.started, dice) for wait in self.waits)

@@ -12,7 +12,14 @@ from typing import Any
 
 from attrs import define, field
 
-from nuvo_async import Execution, ExecutionStatus, NuvoError, PollPolicy, TriggerType
+from nuvo_async import (
+    Execution,
+    ExecutionStatus,
+    NuvoError,
+    PollPolicy,
+    RequestTimeoutError,
+    TriggerType,
+)
 from nuvo_async.models.executions import States
 from nuvo_async.waiting.core import Core
 from nuvo_async.waiting.effects import (
@@ -163,10 +170,13 @@ class Driver:
         answer = self.answer(query, self.now)
         if answer == "as it is":
             answer = self.serve(query)
-        if answer is not None:
-            self.at(self.now + self.latency, lambda: self.receive(number, answer))  # type: ignore[arg-type]
+        if answer is None:
+            timeout = RequestTimeoutError("no answer in 30 s", method="GET", path="execution/")
+            self.at(self.now + 30, partial(self.receive, number, timeout))
+        else:
+            self.at(self.now + self.latency, partial(self.receive, number, answer))
 
-    def receive(self, number: int, answer: Execution | States | NuvoError) -> None:
+    def receive(self, number: int, answer: Any) -> None:
         """Have an answer come in."""
         if number not in self.in_flight:
             return
