@@ -257,8 +257,8 @@ class NuvoClient:
         """Wait until an execution is SUCCESSFUL or FAILED, and return it.
 
         It is asked for at least once, also if it was finished when passed in: it may have been
-        taken up again. Trouble that passes (no answer, 408, 429, 5xx, a 404 at first) does not end
-        the wait. Ending the wait in any way does not end the execution.
+        taken up again. Trouble that may pass (no answer, one without JSON, 408, 429, 5xx, a 404 at
+        first) does not end the wait. Ending the wait in any way does not end the execution.
 
         Args:
             execution: an execution, or its id.

@@ -76,7 +76,7 @@ async def _parts(*, request_timeout: float) -> AsyncIterator[tuple[NuvoServer, N
             request_timeout=request_timeout,
             max_body_size=BODY_LIMIT,
             retry=RetryPolicy(max_attempts=3, base_delay=0.01),
-            poll=PollPolicy(min_interval=0.02, max_interval=0.1, not_found_grace=0.3),
+            poll=PollPolicy(min_interval=0.02, max_interval=0.1, not_found_grace=2),
         ) as client,
     ):
         server.add_pipeline("orders")
