@@ -204,6 +204,8 @@ class InvalidResponseError(NuvoError):
     that is not readable as HTTP.
     """
 
+    transient: bool = False  # For pickles of version 0.1, which have none.
+
     def __init__(
         self,
         problem: str,

@@ -239,6 +239,8 @@ class JournalError(ConfigurationError):
     journal. They go on remotely, and each can be waited for by its id.
     """
 
+    executions: tuple[Execution, ...] = ()  # For pickles of version 0.1, which have none.
+
     def __init__(self, message: str, *, executions: Sequence[Execution] = ()) -> None:
         super().__init__(message)
         self.executions = tuple(executions)
