@@ -11,65 +11,66 @@ Start with `NuvoClient`; `nuvo_async.converter` turns models into JSON and back,
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from nuvo_async.models.errors import (
+from nuvo_async.models import (
+    Actor,
+    ActorType,
     APIError,
     AuthenticationError,
     BadRequestError,
     ClientClosedError,
     ConfigurationError,
     ConflictError,
-    InvalidResponseError,
-    NotFoundError,
-    NuvoError,
-    PermissionDeniedError,
-    RateLimitError,
-    RequestTimeoutError,
-    ServerError,
-    TransportError,
-)
-from nuvo_async.models.executions import (
     CreateOutcomeUnknownError,
     DestinationError,
     DestinationSizeLimitError,
     DestinationUnresponsiveError,
+    ErrorDetail,
     ErrorThresholdExceededError,
+    ErrorType,
     Execution,
     ExecutionFailedError,
     ExecutionPage,
+    ExecutionRun,
     ExecutionsFailed,
+    ExecutionStatus,
+    InvalidResponseError,
     JournalError,
+    NotFoundError,
+    NuvoError,
+    Pagination,
     ParsingFailureError,
+    PermissionDeniedError,
     PipelineRun,
+    RateLimitError,
+    RequestTimeoutError,
+    RunData,
+    RunType,
+    ServerError,
     SourceDataEmptyError,
     SourceError,
     SourceUnresponsiveError,
+    TransportError,
+    TriggerType,
     WaitOutageError,
     WaitTimeoutError,
     WriteFileFailureError,
 )
-from nuvo_async.models.shapes import (
-    Actor,
-    ActorType,
-    ErrorDetail,
-    ErrorType,
-    ExecutionRun,
-    ExecutionStatus,
-    Pagination,
-    RunData,
-    RunType,
-    TriggerType,
-)
 from nuvo_async.version import __version__
-from nuvo_async.waiting.policy import PollPolicy
-from nuvo_async.wire.credentials import AccessToken, LicenseKey
 
 if TYPE_CHECKING:
     from nuvo_async.client import NuvoClient
-    from nuvo_async.wire.retry import RetryPolicy
+    from nuvo_async.waiting import PollPolicy
+    from nuvo_async.wire import AccessToken, LicenseKey, RetryPolicy
 else:
     # aiohttp and asyncio take longer to import than all else here, and `nuvo-async --help`, or
     # whoever reads models only, does without.
-    _LATE = {"NuvoClient": "nuvo_async.client", "RetryPolicy": "nuvo_async.wire.retry"}
+    _LATE = {
+        "AccessToken": "nuvo_async.wire",
+        "LicenseKey": "nuvo_async.wire",
+        "NuvoClient": "nuvo_async.client",
+        "PollPolicy": "nuvo_async.waiting",
+        "RetryPolicy": "nuvo_async.wire",
+    }
 
     def __getattr__(name: str) -> object:
         if name not in _LATE:

@@ -70,7 +70,7 @@ async def test_a_close_that_is_cancelled_is_finished_by_the_next(nuvo_server, tu
         closing.cancel()
         await client.close()
         # It has waited for all of them.
-        assert client._transport.is_closed
+        assert client._connection._transport.is_closed
         await asyncio.gather(closing, return_exceptions=True)
 
 
@@ -106,7 +106,7 @@ async def test_a_close_in_a_block_that_is_cancelled_is_finished_by_the_next(nuvo
         with pytest.raises(asyncio.CancelledError):
             await using
         await client.close()
-        assert client._transport.is_closed
+        assert client._connection._transport.is_closed
 
 
 @pytest.mark.parametrize("where", ["connecting", "resolving", "in TLS"])

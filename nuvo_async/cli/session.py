@@ -10,8 +10,8 @@ from multidict import CIMultiDict
 from nuvo_async.cli.contact import Contact
 from nuvo_async.cli.creates import Creates
 from nuvo_async.cli.proxy import Proxy, proxy_for
-from nuvo_async.client import DEFAULT_BASE_URL, NuvoClient
-from nuvo_async.wire.transport import checked_base_url
+from nuvo_async.client import NuvoClient
+from nuvo_async.wire import DEFAULT_BASE_URL, checked_base_url
 
 __all__ = ["Access", "open_client"]
 

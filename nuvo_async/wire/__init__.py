@@ -2,3 +2,33 @@
 
 Waiting for an execution never belongs here.
 """
+
+from nuvo_async.wire.api import ExecutionAPI
+from nuvo_async.wire.connection import DEFAULT_BASE_URL, connect
+from nuvo_async.wire.credentials import AccessToken, LicenseKey, credentials_from_env
+from nuvo_async.wire.lifetime import Lifetime
+from nuvo_async.wire.pages import iterate
+from nuvo_async.wire.protocol import Hooks, Request
+from nuvo_async.wire.query import QueryKeywords, filter_query, list_query
+from nuvo_async.wire.redaction import printable
+from nuvo_async.wire.retry import RetryPolicy
+from nuvo_async.wire.transport import checked_base_url
+
+__all__ = [
+    "DEFAULT_BASE_URL",
+    "AccessToken",
+    "ExecutionAPI",
+    "Hooks",
+    "LicenseKey",
+    "Lifetime",
+    "QueryKeywords",
+    "Request",
+    "RetryPolicy",
+    "checked_base_url",
+    "connect",
+    "credentials_from_env",
+    "filter_query",
+    "iterate",
+    "list_query",
+    "printable",
+]

@@ -23,7 +23,7 @@ _BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
 
 
 class ExecutionAPI:
-    """Create, Read by ID and Read all."""
+    """Create, Read by ID, Read all and Revoke."""
 
     def __init__(self, authorizer: Authorizer) -> None:
         self._authorizer = authorizer
@@ -68,6 +68,10 @@ class ExecutionAPI:
             ) from error
         self._created.extend(execution.id for execution in created)
         return created
+
+    async def revoke(self) -> None:
+        """Revoke the token in use, if there is one."""
+        await self._authorizer.revoke()
 
     async def outcome_unknown(
         self,

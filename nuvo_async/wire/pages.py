@@ -1,24 +1,45 @@
 """Goes through the pages of Read all, trusting no `total`."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Unpack
 
-from nuvo_async.models.executions import Execution, ExecutionPage
+from nuvo_async import arguments
+from nuvo_async.models import Execution, ExecutionPage
+from nuvo_async.wire.query import QueryKeywords, filter_query, with_pagination
 
-__all__ = ["iterate", "limit_in_force"]
+__all__ = ["iterate"]
 
 
-async def iterate(
-    read_page: Callable[[int, int], Awaitable[ExecutionPage]],
+def iterate(
+    read_page: Callable[[str], Awaitable[ExecutionPage]],
+    *,
+    page_size: int,
+    max_items: int | None,
+    **query: Unpack[QueryKeywords],
+) -> AsyncIterator[Execution]:
+    """Yield each execution that matches once, page by page; `read_page` reads one for its query.
+
+    Wrong arguments are refused by the call itself, before the iteration begins.
+    """
+    arguments.integer("page_size", page_size, minimum=1)
+    if max_items is not None:
+        arguments.integer("max_items", max_items, minimum=0)
+    # Written now, since the caller's mappings may change before the last page is read.
+    return _iterate(read_page, filter_query(**query), page_size=page_size, max_items=max_items)
+
+
+async def _iterate(
+    read_page: Callable[[str], Awaitable[ExecutionPage]],
+    query: str,
     *,
     page_size: int,
     max_items: int | None,
 ) -> AsyncIterator[Execution]:
-    """Yield each execution once, page by page, until one shows to be the last."""
     limit = page_size if max_items is None else min(page_size, max_items)
     offset = 0
     seen: set[str] = set()
     while max_items is None or len(seen) < max_items:
-        page = await read_page(limit, offset)
+        page = await read_page(with_pagination(query, limit=limit, offset=offset))
         # Offsets shift when executions are created meanwhile: some come twice.
         new = {execution.id: execution for execution in page.data if execution.id not in seen}
         for execution in new.values():
@@ -26,12 +47,12 @@ async def iterate(
                 return
             seen.add(execution.id)
             yield execution
-        if not new or len(page.data) < limit_in_force(limit, page):
+        if not new or len(page.data) < _limit_in_force(limit, page):
             return
         offset += len(page.data)
 
 
-def limit_in_force(asked: int, page: ExecutionPage) -> int:
+def _limit_in_force(asked: int, page: ExecutionPage) -> int:
     """The server may lower the limit, and says so; anything else that it says is not to go by."""
     lowered = page.pagination.limit
     return lowered if 0 < lowered < asked else asked

@@ -9,45 +9,69 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime
 from enum import Enum
+from typing import Literal, TypedDict, Unpack
 from urllib.parse import quote
 from uuid import UUID
 
 from nuvo_async import arguments
 from nuvo_async.models import dates
 
-__all__ = ["list_query"]
+__all__ = ["Direction", "QueryKeywords", "filter_query", "list_query", "with_pagination"]
+
+Direction = Literal["asc", "desc"]
 
 _MAX_DEPTH = 20
 _DIRECTIONS = ("asc", "desc")
 
 
+class QueryKeywords(TypedDict, total=False):
+    """The keyword arguments of `filter_query`, for methods that pass them on."""
+
+    pipeline_id: str | None
+    status: str | None
+    trigger_type: str | None
+    filters: Mapping[str, object] | None
+    sort: Mapping[str, Direction] | None
+    options: Mapping[str, object] | None
+
+
 def list_query(
+    *, limit: int | None = None, offset: int | None = None, **query: Unpack[QueryKeywords]
+) -> str:
+    """Write the query of one page of Read all; the errors are those of `filter_query`."""
+    return with_pagination(filter_query(**query), limit=limit, offset=offset)
+
+
+def with_pagination(query: str, *, limit: int | None, offset: int | None) -> str:
+    """Add to a query which page is asked for."""
+    # Written as it is quoted: each page has them, and the general way took a tenth of its call.
+    members = [query] if query else []
+    if limit is not None:
+        members.append(f"pagination%5Blimit%5D={arguments.integer('limit', limit, minimum=1)}")
+    if offset is not None:
+        members.append(f"pagination%5Boffset%5D={arguments.integer('offset', offset, minimum=0)}")
+    return "&".join(members)
+
+
+def filter_query(
     *,
     pipeline_id: str | None = None,
     status: str | None = None,
     trigger_type: str | None = None,
     filters: Mapping[str, object] | None = None,
-    sort: Mapping[str, str] | None = None,
+    sort: Mapping[str, Direction] | None = None,
     options: Mapping[str, object] | None = None,
-    limit: int | None = None,
-    offset: int | None = None,
 ) -> str:
-    """Write the query of Read all; `TypeError` or `ValueError` for what has no form in it."""
-    if limit is not None:
-        arguments.integer("limit", limit, minimum=1)
-    if offset is not None:
-        arguments.integer("offset", offset, minimum=0)
+    """Write the query of Read all, without its pagination.
+
+    Raises `TypeError` or `ValueError` for a value that cannot be written.
+    """
     shorthands = {"pipeline": pipeline_id, "status": status, "trigger_type": trigger_type}
     members = [
         *_written("filters", _joined(filters, shorthands)),
         *_written("sort", _directions(sort)),
+        *_written("options", _mapping("options", options)),
     ]
-    # Written as it is quoted: each page has them, and the general way took a tenth of its call.
-    if limit is not None:
-        members.append(f"pagination%5Blimit%5D={limit}")
-    if offset is not None:
-        members.append(f"pagination%5Boffset%5D={offset}")
-    members += _written("options", _mapping("options", options))
     return "&".join(members)
 
 
@@ -81,7 +105,7 @@ def _joined(
     return joined
 
 
-def _directions(sort: Mapping[str, str] | None) -> Mapping[str, object]:
+def _directions(sort: Mapping[str, Direction] | None) -> Mapping[str, object]:
     directions = _mapping("sort", sort)
     for field, direction in directions.items():
         if direction not in _DIRECTIONS:

@@ -111,7 +111,7 @@ async def test_read_all_sends_the_query_to_the_byte(nuvo_server, nuvo_client):
     )
     assert nuvo_server.requests[0].query == (
         "filters%5Bcreated_at%5D%5B%24gte%5D=2026-01-01T00%3A00%3A00Z&filters%5Bpipeline%5D=a%2Fb"
-        "&sort%5Bcreated_by.name%5D=desc&pagination%5Blimit%5D=5&options%5Battach_meta%5D=true"
+        "&sort%5Bcreated_by.name%5D=desc&options%5Battach_meta%5D=true&pagination%5Blimit%5D=5"
     )
 
 

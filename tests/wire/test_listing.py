@@ -1,6 +1,7 @@
 """Read all, one page or all of them, from a server whose `total` says nothing."""
 
 import itertools
+from urllib.parse import parse_qsl
 
 import pytest
 
@@ -112,8 +113,8 @@ async def iterated(pages: list[ExecutionPage], **options: int) -> tuple[list[int
     """Iterate over prepared pages; return the ids, and the offsets that were asked for."""
     offsets = []
 
-    async def read_page(limit: int, offset: int) -> ExecutionPage:
-        offsets.append(offset)
+    async def read_page(query: str) -> ExecutionPage:
+        offsets.append(int(dict(parse_qsl(query))["pagination[offset]"]))
         return pages[len(offsets) - 1]
 
     size, most = options.get("page_size", 2), options.get("max_items")
