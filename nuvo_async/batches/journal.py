@@ -75,6 +75,11 @@ class Journal:
         """Record how the executions of a pipeline have ended."""
         self._file.hand_over(records.ended(position, executions))
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether records could not be written, so that nothing more is sent."""
+        return self._file.has_failed
+
     async def settle(self) -> None:
         """Return once the disk has confirmed every record so far."""
         await self._file.settle()

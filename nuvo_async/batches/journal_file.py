@@ -61,6 +61,11 @@ class JournalFile:
         await _done(opening)
         return opening.result()
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether a record could not be written."""
+        return self._failure is not None
+
     def check(self) -> None:
         """Raise `JournalError` if the file could not be written, or is not in its place."""
         if self._failure is not None:

@@ -64,6 +64,8 @@ class RecordedCreate:
     async def _cancel(self, sending: asyncio.Task[Sequence[Execution]]) -> None:
         """Cancel the Create. If its answer was received, take that first, to leave no doubt."""
         with suppress(asyncio.CancelledError):  # The caller raises the first one.
+            if self.journal.has_failed and self._is_in_doubt:
+                await asyncio.wait([sending])  # Only the error can name what it has started.
             for _ in range(_STEPS):
                 if sending.done() or not self._is_in_doubt:
                     break

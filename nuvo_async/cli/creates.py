@@ -7,35 +7,30 @@ when it sends a Create.
 import asyncio
 import errno
 import json
-from collections.abc import Iterator
 from datetime import datetime
 
 import aiohttp
 from attrs import define, field
 
 from nuvo_async.models.errors import NuvoError
+from nuvo_async.wire.sending import Body
 
 __all__ = ["Create", "Creates"]
 
 # What a gateway answers when it does not know whether the API has acted.
 _UNCLEAR = {303, 408}
-_NOT_CONNECTED = (
-    aiohttp.ClientConnectorError,
-    aiohttp.ClientConnectorCertificateError,
-    aiohttp.ClientHttpProxyError,
-    aiohttp.ConnectionTimeoutError,
-)
 
 
 @define(eq=False)
 class Create:
-    """A Create that was sent, and may have started something.
+    """A Create that is being sent, or that was sent and may have started something.
 
     Once the request `is_over`, its outcome is about to be reported.
     """
 
     pipeline_id: str
-    sent_at: datetime
+    began_at: datetime
+    body: Body
     is_over: bool = False
 
 
@@ -54,13 +49,12 @@ class Creates:
 
     _under_way: dict[Create, None] = field(init=False, factory=dict)
     _is_holding_back: bool = field(init=False, default=False)
-    _all_settled: asyncio.Event = field(init=False, factory=asyncio.Event)
+    _one_settled: asyncio.Event = field(init=False, factory=asyncio.Event)
 
-    def __iter__(self) -> Iterator[Create]:
-        return iter(self._under_way)
-
-    def __len__(self) -> int:
-        return len(self._under_way)
+    @property
+    def in_doubt(self) -> list[Create]:
+        """The Creates that were sent, and may have started something."""
+        return [create for create in self._under_way if create.body.is_sent]
 
     def hold_back(self) -> None:
         """Send no further Create; those under way go on."""
@@ -79,25 +73,28 @@ class Creates:
                 return
 
     async def settled(self) -> None:
-        """Return when no Create is under way."""
-        while self._under_way:
-            self._all_settled.clear()
-            await self._all_settled.wait()
+        """Return when no Create is in doubt."""
+        while self.in_doubt:
+            self._one_settled.clear()
+            await self._one_settled.wait()
 
     async def __call__(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
         """Pass on a request; the signature is that of aiohttp's middlewares."""
-        if request.method != "POST" or not request.url.path.endswith("/execution/"):
+        body = request.body
+        if not isinstance(body, Body) or not request.url.path.endswith("/execution/"):
             return await handler(request)
         if self._is_holding_back:
             raise _HeldBack(request)
-        create = Create(await _pipeline_of(request), datetime.now().astimezone())
+        pipeline_id = json.loads(body.peek())["pipeline_id"]
+        create = Create(pipeline_id, datetime.now().astimezone(), body)
         self._under_way[create] = None
         try:
             response = await handler(request)
-        except _NOT_CONNECTED:
-            self._remove(create)
+        except Exception:
+            if not body.is_sent:
+                self._remove(create)
             raise
         finally:
             create.is_over = True
@@ -107,13 +104,7 @@ class Creates:
 
     def _remove(self, create: Create) -> None:
         self._under_way.pop(create, None)
-        if not self._under_way:
-            self._all_settled.set()
-
-
-async def _pipeline_of(request: aiohttp.ClientRequest) -> str:
-    body = request.body if isinstance(request.body, bytes) else await request.body.as_bytes()
-    return str(json.loads(body)["pipeline_id"])
+        self._one_settled.set()
 
 
 def _is_refusal(status: int) -> bool:

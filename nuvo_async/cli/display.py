@@ -176,7 +176,9 @@ class Display:
             for line in successes(self.batch, self._out.width):
                 self.print(line)
         console = self._out if self.is_for_people else self._err
-        for line in summary(self.batch, len(self.creates), with_troubles=self.is_for_people):
+        for line in summary(
+            self.batch, len(self.creates.in_doubt), with_troubles=self.is_for_people
+        ):
             self._print_wrapped(console, line)
 
     def name_rest(self, *, cut_off: bool) -> None:

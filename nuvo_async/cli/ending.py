@@ -85,7 +85,7 @@ async def _let_creates_be_answered(
 ) -> None:
     """Begin nothing more, and give Creates under way a moment."""
     display.creates.hold_back()
-    if number := len(display.creates):
+    if number := len(display.creates.in_doubt):
         display.complain(
             f"ending; waiting up to {_GRACE:g} s for the answers to {count(number, 'trigger')}"
             " under way (Ctrl-C to leave at once)"
@@ -151,7 +151,9 @@ def _code(display: Display, working: asyncio.Task[int | None], stop: _Stop) -> i
             return _BROKEN_PIPE
         _explain(display, failure)
         return _TROUBLE
-    if isinstance(error, ConfigurationError) and not (display.batch.has_begun or display.creates):
+    if isinstance(error, ConfigurationError) and not (
+        display.batch.has_begun or display.creates.in_doubt
+    ):
         return _USAGE
     if error is not None or working.cancelled():
         return _TROUBLE
@@ -166,9 +168,9 @@ def _error_of(working: asyncio.Task[Any]) -> BaseException | None:
 def _explain(display: Display, error: BaseException) -> None:
     display.complain((isinstance(error, OSError) and error.strerror) or error)
     if isinstance(error, JournalError):
-        display.journal = None  # It does not have everything, but the notes do.
-        for note in getattr(error, "__notes__", ()):
-            display.complain(note)
+        display.journal = None  # It does not have everything, but the error does.
+        for execution in error.executions:
+            display.batch.see(execution)
 
 
 def _code_of(display: Display) -> int:

@@ -56,7 +56,7 @@ class JsonLines:
         for execution in batch.executions:
             if execution.id not in self._written:
                 self.execution(execution)
-        in_doubt = Counter(create.pipeline_id for create in creates)
+        in_doubt = Counter(create.pipeline_id for create in creates.in_doubt)
         for pipeline_id in batch.not_begun():
             if in_doubt[pipeline_id]:
                 in_doubt[pipeline_id] -= 1

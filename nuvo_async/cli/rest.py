@@ -17,7 +17,7 @@ _CLOCKS_DIFFER_BY = timedelta(minutes=1)
 
 def rest(batch: Batch, creates: Creates, *, journal: str | None, width: int) -> Iterator[str]:
     """Name what is left; with a journal that has it all, say so instead."""
-    in_doubt = list(creates)
+    in_doubt = creates.in_doubt
     unstarted = Counter(batch.not_begun()) - Counter(one.pipeline_id for one in in_doubt)
     running = [clean(row.execution_id) for row in batch.going_on]
     if in_doubt:
@@ -36,7 +36,7 @@ def rest(batch: Batch, creates: Creates, *, journal: str | None, width: int) -> 
 def _not_known(creates: Sequence[Create]) -> Iterator[str]:
     names = sorted({create.pipeline_id for create in creates})
     # Executions are dated by the API's clock, and Creates by ours.
-    since = min(create.sent_at for create in creates) - _CLOCKS_DIFFER_BY
+    since = min(create.began_at for create in creates) - _CLOCKS_DIFFER_BY
     look = ["nuvo-async", "list", "--trigger-type", "MANUAL"]
     look += ["--since", since.isoformat(timespec="seconds")]
     look += ["--pipeline", names[0]] if len(names) == 1 else []

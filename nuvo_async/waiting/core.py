@@ -122,7 +122,7 @@ class Core:
             return None
         way = self._listing.way
         contact = watch.contact or (self._readings.contact if way is None else way.contact)
-        return contact.trouble
+        return contact.trouble or watch.refusal
 
     # ── Decisions ─────────────────────────────────────────────────────────────────────────────
 

@@ -97,7 +97,7 @@ class Readings:
             self._blocked_until = now + self.state.pace.retry(now, self.contact.failing_since)
             self.troubled(ticket, watch, trouble, now)
         else:
-            watch.contact = None
+            watch.contact, watch.refusal = None, trouble
             self.answered()
             for wait in tuple(watch.waits):
                 if not _is_in_grace(trouble, wait, now):

@@ -113,6 +113,7 @@ class State:
         self, watch: Watch, execution: Execution, now: float, is_final: Callable[[Wait], bool]
     ) -> None:
         """Tell all waits a state; those for which it is final are dropped."""
+        watch.refusal = None
         if not execution.is_finished:  # An end that is not final has yet to be read by id.
             watch.told_at = now
         watch.updated_at = max(filter(None, (watch.updated_at, execution.updated_at)), default=None)

@@ -6,6 +6,7 @@ from itertools import count
 
 from attrs import define, field, frozen
 
+from nuvo_async.models.errors import NuvoError
 from nuvo_async.models.executions import Execution
 from nuvo_async.waiting.contact import Contact
 from nuvo_async.waiting.wait import Wait
@@ -47,7 +48,7 @@ class Watch:
     """One execution, and the waits for it.
 
     `updated_at` is that of the newest state that was read, `told_at` when a state was last told;
-    `wake` is its place in the schedule;
+    `wake` is its place in the schedule; `refusal` is the 404 that was tolerated last;
     `unshown` tells that a listing was asked for it by id, and did not show it.
     """
 
@@ -57,6 +58,7 @@ class Watch:
     updated_at: datetime | None = None
     told_at: float = -_NEVER
     contact: Contact | None = None
+    refusal: NuvoError | None = None
     wake: float = _NEVER
     unshown: bool = False
 

@@ -29,6 +29,10 @@ class Body(aiohttp.Payload):
         self.is_taken = True
         return len(self._content)
 
+    def peek(self) -> bytes:
+        """Look at the bytes, without sending them."""
+        return self._content
+
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
         """Give the text away, to be sent by others."""
         self.is_sent = True

@@ -91,9 +91,9 @@ async def test_a_timeout_is_exit_code_4_and_names_what_still_runs(nuvo_server, w
 
 async def test_what_could_not_be_read_in_time_is_named_with_the_reason(nuvo_server):
     """Whether it still runs is not known: that is trouble, and no mere timeout."""
-    done = await run(nuvo_server, "wait", "nothing", "--timeout", "0.5")
+    done = await run(nuvo_server, "wait", "nothing", "--timeout", "2.5")
     assert done.code == 3
-    assert "execution nothing: not read after 0.5 s: GET execution/nothing: 404" in done.err
+    assert "execution nothing: not read after 2.5 s: GET execution/nothing: 404" in done.err
 
 
 async def test_wait_ends_with_each_and_goes_on_beside_trouble(nuvo_server):
