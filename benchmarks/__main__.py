@@ -28,8 +28,7 @@ def measured(*, short: bool, keep: bool) -> Iterator[Table]:
     yield memory.table(short=short)
     yield import_time.table(short=short)
     yield peers.table(short=short)
-    counts = [100] if short else [100, 1000, 10_000]
-    results = [waits.measure(name, count) for count in counts for name in waits.STRATEGIES]
+    results = waits.measured(short=short)
     yield waits.table(results)
     if keep:
         calls.draw(compared)

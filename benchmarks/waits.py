@@ -1,11 +1,12 @@
 """What it costs to wait for many executions, by this client's engine and by the usual ways.
 
-Usage: python -m benchmarks.waits [--runs 100 1000 10000] [--picture]
+Usage: python -m benchmarks.waits [--short] [--picture]
 
-All run on a simulated clock against a model of the API: the same executions, begun within a second,
-log-normal lengths of 2 s in the median and 30 s at most, 30 ms for a request and its answer, pages
-of 100. The engine is the real one. `--picture` draws the table into `benchmarks/waits.svg`, and
-needs matplotlib (the `bench` extra).
+All wait for the same executions: log-normal lengths, cut at the longest, 30 ms for a request and its
+answer, pages of 100. The engine is the real one, on a simulated clock, against a model of the API.
+The other ways poll each execution for itself, so that their requests can be counted one execution
+after the other. `--picture` draws the table into `benchmarks/waits.svg`, and needs matplotlib (the
+`bench` extra).
 """
 
 import argparse
@@ -13,7 +14,8 @@ import asyncio
 import random
 import statistics
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from itertools import repeat
 from pathlib import Path
 
@@ -27,64 +29,98 @@ from nuvo_async.waiting.wait import WaitOptions
 
 PICTURE = Path(__file__).with_name("waits.svg")
 POLICY = PollPolicy()
-
-Wait = Callable[[str], Awaitable[object]]
-Strategy = Callable[[Model], Wait]
+_FOREIGN_LENGTH = 60.0
 
 
-def engine(*, with_logs: bool) -> Strategy:
-    """Wait by the engine of this client."""
-    options = WaitOptions(policy=POLICY, with_logs=with_logs)
+@frozen
+class Scenario:
+    """The executions that are waited for. Times are seconds.
 
-    def strategy(model: Model) -> Wait:
-        poller = Poller(model, 100)
-        return lambda execution_id: poller.wait(options.wait_for(execution_id))
+    They begin within `spread`. `others` executions begin each second in the same organization, and
+    `ignores` names what the server does not heed: "filter" by ids, "sort".
+    """
 
-    return strategy
+    runs: int
+    median: float
+    most: float
+    spread: float
+    others: int = 0
+    ignores: frozenset[str] = frozenset()
+
+    @property
+    def name(self) -> str:
+        """What it is called in tables."""
+        extra = f", {self.others} others a second" if self.others else ""
+        lies = f", the server ignores {' and '.join(sorted(self.ignores))}" if self.ignores else ""
+        return f"{self.runs:,} of {self.median:g} s (at most {self.most:,g}){extra}{lies}"
+
+    def model(self) -> Model:
+        """Make the API with these executions, and the others behind them."""
+        dice = random.Random(5)
+        begins = [dice.random() * self.spread for _ in range(self.runs)]
+        lengths = durations(self.runs, median=self.median, most=self.most)
+        ends = [begin + length for begin, length in zip(begins, lengths, strict=True)]
+        foreign = int(self.others * max(ends)) if self.others else 0
+        others = [number / self.others - _FOREIGN_LENGTH for number in range(foreign)]
+        return Model(
+            [*begins, *others],
+            [*ends, *(begin + _FOREIGN_LENGTH for begin in others)],
+            others=foreign,
+            ignores=self.ignores,
+        )
 
 
-def each(delays: Callable[[random.Random], Iterator[float]]) -> Strategy:
-    """Wait for each by Read by ID, after such delays."""
+def short_runs(runs: int) -> Scenario:
+    """So many executions of seconds, begun within a second."""
+    return Scenario(runs, 2, 30, 1)
 
-    def strategy(model: Model) -> Wait:
-        dice = random.Random(7)
 
-        async def wait(execution_id: str) -> None:
-            for delay in delays(dice):
-                if (await model.read(execution_id)).is_finished:
-                    return
-                await asyncio.sleep(delay)
+SHORT = [short_runs(100), short_runs(1000), short_runs(10_000)]
+LONG = [
+    Scenario(20, 60, 900, 10),
+    Scenario(100, 60, 900, 10),
+    Scenario(1000, 60, 900, 10),
+    Scenario(100, 600, 7200, 10),
+    Scenario(1000, 600, 7200, 10),
+    Scenario(10_000, 600, 7200, 60),
+    Scenario(20, 60, 900, 10, others=20),
+    Scenario(1000, 60, 900, 10, others=20),
+]
+UNHELPFUL = [
+    Scenario(1000, 60, 900, 10, ignores=frozenset({"filter"})),
+    Scenario(1000, 60, 900, 10, ignores=frozenset({"sort"})),
+    Scenario(1000, 60, 900, 10, ignores=frozenset({"filter", "sort"})),
+]
 
-        return wait
-
-    return strategy
+Delays = Callable[[random.Random], Iterator[float]]
 
 
 def exponential(dice: random.Random) -> Iterator[float]:
-    """Double from 0.2 s by 1.5, with full jitter, up to 30 s."""
+    """Grow from 0.2 s by half, with full jitter, up to 30 s."""
     longest = 0.2
     while True:
         yield dice.uniform(0, longest)
         longest = min(longest * 1.5, 30.0)
 
 
-def growing(_: random.Random) -> Iterator[float]:
+def growing(dice: random.Random) -> Iterator[float]:
     """As `PollPolicy` does it, but each for itself."""
     waited = 0.0
     while True:
-        delay = POLICY.delay(waited)
+        delay = POLICY.delay(waited, dice.random())
         waited += delay
         yield delay
 
 
-STRATEGIES = {
-    "nuvo_async, with_logs=True": engine(with_logs=True),
-    "nuvo_async, with_logs=False": engine(with_logs=False),
-    "each every 1 s": each(lambda _: repeat(1.0)),
-    "each every 5 s": each(lambda _: repeat(5.0)),
-    "each, exponential, full jitter": each(exponential),
-    "each, 20 % of the time waited": each(growing),
+ENGINE = {"nuvo_async, with_logs=True": True, "nuvo_async, with_logs=False": False}
+EACH: dict[str, Delays] = {
+    "each every 1 s": lambda _: repeat(1.0),
+    "each every 5 s": lambda _: repeat(5.0),
+    "each every 30 s": lambda _: repeat(30.0),
+    "each, exponential, full jitter": exponential,
+    "each, 20 % of the time waited": growing,
 }
+STRATEGIES = [*ENGINE, *EACH]
 
 
 @frozen
@@ -92,7 +128,7 @@ class Result:
     """What a strategy cost for so many runs. Times are seconds."""
 
     strategy: str
-    runs: int
+    scenario: Scenario
     requests: float
     peak: int
     latency: float
@@ -100,43 +136,67 @@ class Result:
     cpu: float
 
 
-def measure(name: str, runs: int) -> Result:
-    """Wait for so many runs in one way."""
-    random.seed(3)  # The jitter of policies; so that each run can be repeated.
-    dice = random.Random(5)
-    begins = [dice.random() for _ in range(runs)]
-    lengths = durations(runs)
-    model = Model(begins, [b + d for b, d in zip(begins, lengths, strict=True)])
-    late: list[float] = []
-
-    async def follow(wait: Wait, index: int) -> None:
-        await asyncio.sleep(begins[index] + model.latency)
-        await wait(f"e{index}")
-        late.append(asyncio.get_running_loop().time() - model.ends[index])
-
-    async def main() -> None:
-        wait = STRATEGIES[name](model)
-        await asyncio.gather(*(follow(wait, index) for index in range(runs)))
-
+def measure(strategy: str, scenario: Scenario) -> Result:
+    """Wait for the runs of a scenario in one way."""
+    random.seed(3)  # The jitter of policies, so that each run can be repeated.
     began = time.process_time()
-    run(main())
+    model = scenario.model()
+    if strategy in ENGINE:
+        late = _wait_together(model, scenario.runs, with_logs=ENGINE[strategy])
+        requests, peak = len(model.requests), model.peak()
+    else:
+        late, requests, peak = _wait_for_each(model, scenario.runs, EACH[strategy])
     return Result(
-        name,
-        runs,
-        requests=len(model.requests) / runs,
-        peak=model.peak(),
+        strategy,
+        scenario,
+        requests=requests / scenario.runs,
+        peak=peak,
         latency=statistics.mean(late),
         p95=statistics.quantiles(late, n=20)[-1],
         cpu=time.process_time() - began,
     )
 
 
+def _wait_together(model: Model, runs: int, *, with_logs: bool) -> list[float]:
+    options = WaitOptions(policy=POLICY, with_logs=with_logs)
+    late: list[float] = []
+
+    async def follow(poller: Poller, index: int) -> None:
+        await asyncio.sleep(model.begins[index] + model.latency)
+        await poller.wait(options.wait_for(f"e{index}"))
+        late.append(asyncio.get_running_loop().time() - model.ends[index])
+
+    async def main() -> None:
+        poller = Poller(model, 100)
+        await asyncio.gather(*(follow(poller, index) for index in range(runs)))
+
+    run(main())
+    return late
+
+
+def _wait_for_each(model: Model, runs: int, delays: Delays) -> tuple[list[float], int, int]:
+    dice = random.Random(7)
+    late: list[float] = []
+    seconds: Counter[int] = Counter()
+    for begin, end in zip(model.begins[:runs], model.ends[:runs], strict=True):
+        now = begin + model.latency
+        for delay in delays(dice):
+            seconds[int(now)] += 1
+            is_over = now + model.latency / 2 >= end
+            now += model.latency
+            if is_over:
+                break
+            now += delay
+        late.append(now - end)
+    return late, seconds.total(), max(seconds.values())
+
+
 def table(results: list[Result]) -> Table:
-    """Show them, with the engine's figures as ratios to reading each by its id."""
+    """Show them."""
     rows = [
         [
             result.strategy,
-            f"{result.runs:,}",
+            result.scenario.name,
             f"{result.requests:.3f}",
             f"{result.peak:,}",
             f"{result.latency:.2f}",
@@ -145,51 +205,46 @@ def table(results: list[Result]) -> Table:
         ]
         for result in results
     ]
-    notes = ["On a simulated clock; latency in seconds; the processor's includes the model's."]
-    by_name = {(result.runs, result.strategy): result for result in results}
-    for runs in dict.fromkeys(result.runs for result in results):
-        best = by_name[runs, "nuvo_async, with_logs=False"]
-        usual = by_name[runs, "each every 1 s"]
-        notes.append(
-            f"{runs:,} runs: {usual.requests / best.requests:.0f} times fewer requests than one a"
-            f" second each, {usual.peak / best.peak:.0f} times lower at the peak."
-        )
-    head = ["way", "runs", "requests per run", "peak per s", "latency", "p95", "CPU s"]
-    return Table("Waiting for many", " ".join(notes), head, rows)
+    note = (
+        "On a simulated clock. Delay is from the end of a run to when it is noticed, in seconds;"
+        " the processor's seconds include the model's."
+    )
+    head = ["way", "runs", "requests per run", "peak per s", "delay", "p95", "CPU s"]
+    return Table("Waiting for many", note, head, rows)
 
 
 def draw(results: list[Result]) -> None:
-    """Draw requests and latency of each way, side by side."""
+    """Draw requests, peaks and delays of each way side by side, for short and for long runs."""
     import matplotlib as mpl  # noqa: PLC0415 - of the extra `bench`
     import matplotlib.pyplot as plt  # noqa: PLC0415
 
     mpl.rcParams["svg.hashsalt"] = "nuvo-async"  # The same picture for the same figures.
     mpl.rcParams["svg.fonttype"] = "none"
-    figure, axes = plt.subplots(1, 3, figsize=(12, 3.6), sharey=True, layout="constrained")
-    counts = list(dict.fromkeys(result.runs for result in results))
-    names = list(reversed(STRATEGIES))
-    height = 0.8 / len(counts)
     measures = ("requests", "peak", "latency")
-    titles = (
-        "requests per run",
-        "peak per second (log)",
-        "noticed late by, s (mean)",
-    )
-    for axis, measure_, title in zip(axes, measures, titles, strict=True):
-        for row, runs in enumerate(counts):
-            values = {one.strategy: getattr(one, measure_) for one in results if one.runs == runs}
-            places = [n + 0.4 - (row + 0.5) * height for n in range(len(names))]
-            bars = axis.barh(
-                places, [values[name] for name in names], height, label=f"{runs:,} runs"
-            )
-            axis.bar_label(bars, fmt=_short, padding=2, fontsize=7)
-        axis.set_title(title, fontsize=10)
-        axis.margins(x=0.25)
-        axis.spines[["top", "right"]].set_visible(False)
-        if measure_ == "peak":
+    titles = ("requests per run (log)", "peak per second (log)", "mean delay, s (log)")
+    figure, grid = plt.subplots(2, 3, figsize=(12, 7), sharey=True, layout="constrained")
+    groups = [SHORT, [LONG[3], LONG[4], LONG[5]]]
+    for axes, scenarios in zip(grid, groups, strict=True):
+        names = list(reversed(STRATEGIES))
+        height = 0.8 / len(scenarios)
+        for axis, measure_, title in zip(axes, measures, titles, strict=True):
+            for row, scenario in enumerate(scenarios):
+                values = {
+                    one.strategy: getattr(one, measure_)
+                    for one in results
+                    if one.scenario == scenario
+                }
+                places = [n + 0.4 - (row + 0.5) * height for n in range(len(names))]
+                label = f"{scenario.runs:,} runs"
+                bars = axis.barh(places, [values[name] for name in names], height, label=label)
+                axis.bar_label(bars, fmt=_short, padding=2, fontsize=7)
+            lengths = "2 s runs" if scenarios is SHORT else "10 min runs"
+            axis.set_title(f"{lengths}: {title}", fontsize=10)
+            axis.margins(x=0.25)
             axis.set_xscale("log")
-    axes[0].set_yticks(range(len(names)), names, fontsize=9)
-    axes[2].legend(fontsize=8, loc="lower right")
+            axis.spines[["top", "right"]].set_visible(False)
+        axes[0].set_yticks(range(len(names)), names, fontsize=9)
+    grid[0][2].legend(fontsize=8, loc="upper right")
     figure.savefig(PICTURE, metadata={"Date": None})
     print(f"drawn into {PICTURE.name}")
 
@@ -198,13 +253,22 @@ def _short(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.2g}"
 
 
+def measured(*, short: bool) -> list[Result]:
+    """Measure every way: all of them, or so many as show that they run."""
+    if short:
+        return [measure(name, SHORT[0]) for name in STRATEGIES]
+    results = [measure(name, scenario) for scenario in [*SHORT, *LONG] for name in STRATEGIES]
+    ways = ["nuvo_async, with_logs=False", "each, 20 % of the time waited"]
+    return [*results, *(measure(name, scenario) for scenario in UNHELPFUL for name in ways)]
+
+
 def main() -> None:
     """Measure all ways with the same executions, and print them."""
     parser = argparse.ArgumentParser(description="What it costs to wait for many executions.")
-    parser.add_argument("--runs", nargs="+", type=int, default=[100, 1000, 10_000])
+    parser.add_argument("--short", action="store_true", help="to see that it runs")
     parser.add_argument("--picture", action="store_true", help=f"draw {PICTURE.name}")
     options = parser.parse_args()
-    results = [measure(name, runs) for runs in options.runs for name in STRATEGIES]
+    results = measured(short=options.short)
     print(table(results))
     if options.picture:
         draw(results)
