@@ -2,11 +2,11 @@
 
 Usage: python -m benchmarks.waits [--short] [--picture]
 
-All wait for the same executions: log-normal lengths, cut at the longest, 30 ms for a request and its
-answer, pages of 100. The engine is the real one, on a simulated clock, against a model of the API.
-The other ways poll each execution for itself, so that their requests can be counted one execution
-after the other. `--picture` draws the table into `benchmarks/waits.svg`, and needs matplotlib (the
-`bench` extra).
+All wait for the same executions: log-normal lengths, cut at the longest, 30 ms for a request and
+its answer, pages of 100. The engine is the real one, on a simulated clock, against a model of the
+API. The other ways poll each execution for itself, so that their requests can be counted one
+execution after the other. `--picture` draws the table into `benchmarks/waits.svg`, and needs
+matplotlib (the `bench` extra).
 """
 
 import argparse
