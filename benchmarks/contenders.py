@@ -5,12 +5,13 @@ connections that are kept, and each one checks the status of an answer.
 """
 
 import asyncio
+import gc
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import aiohttp
 import httpx
@@ -30,6 +31,7 @@ __all__ = [
     "Call",
     "Contender",
     "Cost",
+    "Meter",
     "cost_of",
 ]
 
@@ -46,11 +48,41 @@ _ids = count()
 
 @frozen
 class Cost:
-    """What a batch of calls cost, in seconds: processor time of this process, and time."""
+    """What a batch of calls cost, in seconds: processor time of this process, and time.
+
+    `collecting` is the part of `cpu` that went to the garbage collector.
+    """
 
     calls: int
     cpu: float
     wall: float
+    collecting: float
+
+
+class Meter:
+    """Measures what happens in its block. The collector runs as it does in anybody's program."""
+
+    def __enter__(self) -> Self:
+        gc.collect()  # What was measured before must not be cleaned up on this one's account.
+        self._collecting = self._collection_began = 0.0
+        gc.callbacks.append(self._note_collection)
+        self._cpu, self._wall = time.process_time(), time.perf_counter()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._cpu = time.process_time() - self._cpu
+        self._wall = time.perf_counter() - self._wall
+        gc.callbacks.remove(self._note_collection)
+
+    def cost(self, calls: int) -> Cost:
+        """Tell what so many calls in the block have cost."""
+        return Cost(calls, self._cpu, self._wall, self._collecting)
+
+    def _note_collection(self, phase: str, _: object) -> None:
+        if phase == "start":
+            self._collection_began = time.process_time()
+        else:
+            self._collecting += time.process_time() - self._collection_began
 
 
 @define
@@ -89,9 +121,9 @@ class _Async(Contender):
 
 async def cost_of(calls: int, batch: Callable[[int], Awaitable[None]]) -> Cost:
     """Make a batch of calls, and tell what it cost."""
-    cpu, wall = time.process_time(), time.perf_counter()
-    await batch(calls)
-    return Cost(calls, time.process_time() - cpu, time.perf_counter() - wall)
+    with Meter() as meter:
+        await batch(calls)
+    return meter.cost(calls)
 
 
 class _AiohttpJson(_Async):
@@ -183,9 +215,9 @@ class _Requests(Contender):
                     pass
 
             batch(min(in_flight, calls))
-            cpu, wall = time.process_time(), time.perf_counter()
-            batch(calls)
-            return Cost(calls, time.process_time() - cpu, time.perf_counter() - wall)
+            with Meter() as meter:
+                batch(calls)
+            return meter.cost(calls)
 
     def read(self, session: requests.Session, number: int) -> None:
         _finish(session.get(f"{self.base_url}execution/{execution_id(number)}", timeout=30))

@@ -16,7 +16,7 @@ _LIBRARIES = (
     "aiohttp",
     "attrs",
     "cattrs",
-    "orjson",
+    "msgspec",
     "yarl",
     "httpx",
     "requests",
