@@ -100,7 +100,8 @@ def tables(server: Server, *, short: bool) -> Iterator[tuple[Table, list[Compari
         busy = max(statistics.median(one.busy) for one in compared)
         note = (
             f"Processor time of the client per call, in µs, and as a multiple of `{REFERENCE}`;"
-            f" the garbage collector's share of it; calls per second. Medians of {turns} turns; the server used {busy:.0%} of a core."
+            f" the garbage collector's share of it; calls per second. Medians of {turns} turns;"
+            f" the server used {busy:.0%} of a core."
         )
         head = [
             "client; in flight",
