@@ -6,6 +6,17 @@
 
 Start with `NuvoClient`; `nuvo_async.converter` turns models into JSON and back, and
 `nuvo_async.testing` is a server to test against.
+
+To read the code, follow a call down one staircase:
+
+    client     `NuvoClient`, with a short method for each thing to do
+    batches    many executions or pipelines at once, and the journal
+    waiting    when to ask about an execution, and what the answer means
+    wire       one call of the API: token, retries, throttle, HTTP, secrets
+    models     executions, errors, and JSON ⇄ models
+
+Imports run down only. Each package has one door, its `__init__`, which says what the package is
+for, what never belongs there, and what the others may use.
 """
 
 from importlib import import_module

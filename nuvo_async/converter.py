@@ -4,6 +4,6 @@ Unknown fields are ignored and unknown enum values kept. Nothing is coerced: a v
 type than documented is an `InvalidResponseError` that names its place.
 """
 
-from nuvo_async.models.converter import structure_execution, unstructure
+from nuvo_async.models import structure_execution, unstructure
 
 __all__ = ["structure_execution", "unstructure"]

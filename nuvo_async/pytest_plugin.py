@@ -17,8 +17,8 @@ import pytest
 
 from nuvo_async.client import NuvoClient
 from nuvo_async.testing import NuvoServer
-from nuvo_async.waiting.policy import PollPolicy
-from nuvo_async.wire.retry import RetryPolicy
+from nuvo_async.waiting import PollPolicy
+from nuvo_async.wire import RetryPolicy
 
 __all__ = ["nuvo_client", "nuvo_server"]
 

@@ -15,8 +15,8 @@ import nuvo_async
 MODULES = [module.name for module in pkgutil.walk_packages(nuvo_async.__path__, "nuvo_async.")]
 
 
-def test_imports_run_one_way():
-    """The layers are in `pyproject.toml`; imports for types alone count as well."""
+def test_imports_run_one_way_and_through_the_doors():
+    """The layers and doors are in `pyproject.toml`; imports for types alone count as well."""
     # In a process of its own: it configures logging as it likes.
     code = (
         "from importlinter.cli import lint_imports; raise SystemExit(lint_imports(no_cache=True))"
@@ -61,6 +61,15 @@ def test_the_server_needs_nothing_of_the_client():
     )
     assert "nuvo_async.client" not in output.stdout
     assert all("testing" in name for name in eval(output.stdout))
+
+
+def test_importing_the_package_imports_neither_asyncio_nor_aiohttp():
+    """They take longer than all else, and whoever reads models only does without."""
+    code = "import nuvo_async, sys; print(*sys.modules)"
+    output = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    )
+    assert not {"asyncio", "aiohttp", "cattrs"} & set(output.stdout.split())
 
 
 def test_the_changelog_begins_with_this_version():

@@ -1,6 +1,8 @@
-"""Many executions and many pipelines at once, and the journal of what was done.
+"""Many executions or pipelines at once, and the journal of what was done.
 
-Polling and HTTP never belong here.
+Polling and HTTP never belong here: `waiting` polls, and `wire` sends.
+
+This file is the door: other packages import only the names in its `__all__`.
 """
 
 from nuvo_async.batches.fan_out import FanOut

@@ -31,7 +31,7 @@ from pathlib import Path
 from nuvo_async.batches import journal_records as records
 from nuvo_async.batches.journal_file import JournalFile
 from nuvo_async.batches.journal_records import Entry
-from nuvo_async.models.executions import Execution
+from nuvo_async.models import Execution
 
 __all__ = ["Entry", "Journal"]
 

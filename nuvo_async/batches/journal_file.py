@@ -18,7 +18,7 @@ from attrs import frozen
 from nuvo_async.batches import file_system
 from nuvo_async.batches import journal_records as records
 from nuvo_async.batches.journal_records import Entry
-from nuvo_async.models.executions import JournalError
+from nuvo_async.models import JournalError
 
 __all__ = ["JournalFile"]
 

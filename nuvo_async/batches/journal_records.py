@@ -13,10 +13,16 @@ from typing import Any, Protocol
 import msgspec
 from attrs import frozen
 
-from nuvo_async.models import dates
-from nuvo_async.models.converter import structure_execution, unstructure
-from nuvo_async.models.errors import InvalidResponseError
-from nuvo_async.models.executions import Execution, JournalError, PipelineRun, failures_of
+from nuvo_async.models import (
+    Execution,
+    InvalidResponseError,
+    JournalError,
+    PipelineRun,
+    dates,
+    failures_of,
+    structure_execution,
+    unstructure,
+)
 
 __all__ = ["Contents", "Entry", "created", "ended", "intent", "read", "refused"]
 

@@ -7,10 +7,8 @@ from contextlib import suppress
 from attrs import define, field
 
 from nuvo_async.batches.journal import Journal
-from nuvo_async.models.errors import NuvoError
-from nuvo_async.models.executions import CreateOutcomeUnknownError, Execution
-from nuvo_async.wire.api import ExecutionAPI
-from nuvo_async.wire.protocol import Hooks, Request
+from nuvo_async.models import CreateOutcomeUnknownError, Execution, NuvoError
+from nuvo_async.wire import ExecutionAPI, Hooks, Request
 
 __all__ = ["RecordedCreate"]
 

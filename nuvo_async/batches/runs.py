@@ -24,18 +24,17 @@ from attrs import define, evolve, field
 from nuvo_async.batches.groups import together
 from nuvo_async.batches.journal import Journal
 from nuvo_async.batches.recorded_create import RecordedCreate
-from nuvo_async.models.errors import ClientClosedError, NuvoError
-from nuvo_async.models.executions import (
+from nuvo_async.models import (
+    ClientClosedError,
     Execution,
     JournalError,
+    NuvoError,
     PipelineRun,
     WaitTimeoutError,
     failures_of,
 )
-from nuvo_async.waiting.poller import Poller
-from nuvo_async.waiting.wait import Wait, WaitOptions
-from nuvo_async.wire.api import ExecutionAPI
-from nuvo_async.wire.lifetime import Lifetime
+from nuvo_async.waiting import Poller, Wait, WaitOptions
+from nuvo_async.wire import ExecutionAPI, Lifetime
 
 __all__ = ["PipelineBatch", "Put", "stream", "wait_for_all"]
 

@@ -8,10 +8,10 @@ from typing import Protocol
 from attrs import define, field
 
 from nuvo_async.cli.rows import Row
-from nuvo_async.models.errors import NuvoError
-from nuvo_async.models.executions import (
+from nuvo_async.models import (
     Execution,
     ExecutionsFailed,
+    NuvoError,
     PipelineRun,
     WaitTimeoutError,
 )

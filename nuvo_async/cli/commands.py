@@ -23,7 +23,7 @@ from nuvo_async.cli.settings import (
     parse_when,
     settings_options,
 )
-from nuvo_async.models.shapes import ExecutionStatus, TriggerType
+from nuvo_async.models import ExecutionStatus, TriggerType
 from nuvo_async.version import __version__
 
 __all__ = ["command"]

@@ -12,8 +12,8 @@ from datetime import datetime
 import aiohttp
 from attrs import define, field
 
-from nuvo_async.models.errors import NuvoError
-from nuvo_async.wire.sending import Body
+from nuvo_async.models import NuvoError
+from nuvo_async.wire import Body
 
 __all__ = ["Create", "Creates"]
 

@@ -15,10 +15,9 @@ from nuvo_async.cli.settings import Output
 from nuvo_async.cli.summary import hanging, successes, summary
 from nuvo_async.cli.work import show_runs
 from nuvo_async.client import NuvoClient
-from nuvo_async.models.executions import Execution
-from nuvo_async.models.shapes import ErrorType
+from nuvo_async.models import ErrorType, Execution
 from nuvo_async.testing import NuvoServer
-from nuvo_async.waiting.policy import PollPolicy
+from nuvo_async.waiting import PollPolicy
 
 __all__ = ["SCENES", "Scene", "add_scenes", "play"]
 

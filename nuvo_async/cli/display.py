@@ -21,7 +21,7 @@ from nuvo_async.cli.rows import Row, clean, trouble
 from nuvo_async.cli.screen import Screen
 from nuvo_async.cli.settings import Output
 from nuvo_async.cli.summary import hanging, successes, summary
-from nuvo_async.models.executions import CreateOutcomeUnknownError, Execution, PipelineRun
+from nuvo_async.models import CreateOutcomeUnknownError, Execution, PipelineRun
 
 __all__ = ["Display"]
 

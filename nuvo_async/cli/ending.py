@@ -17,8 +17,7 @@ from attrs import define, field
 from nuvo_async.cli import streams
 from nuvo_async.cli.display import Display
 from nuvo_async.cli.rows import count
-from nuvo_async.models.errors import ConfigurationError, NuvoError
-from nuvo_async.models.executions import JournalError
+from nuvo_async.models import ConfigurationError, JournalError, NuvoError
 
 __all__ = ["follow"]
 

@@ -8,9 +8,7 @@ from typing import Any
 from nuvo_async.cli.batch import Batch
 from nuvo_async.cli.creates import Creates
 from nuvo_async.cli.rows import Row
-from nuvo_async.models.converter import unstructure
-from nuvo_async.models.errors import NuvoError
-from nuvo_async.models.executions import CreateOutcomeUnknownError, Execution
+from nuvo_async.models import CreateOutcomeUnknownError, Execution, NuvoError, unstructure
 
 __all__ = ["JsonLines"]
 

@@ -9,8 +9,8 @@ from urllib.request import getproxies, proxy_bypass
 from attrs import field, frozen
 from yarl import URL
 
-from nuvo_async.models.errors import ConfigurationError
-from nuvo_async.wire.transport import checked_base_url
+from nuvo_async.models import ConfigurationError
+from nuvo_async.wire import checked_base_url
 
 __all__ = ["Proxy", "parse_proxy", "proxy_for"]
 

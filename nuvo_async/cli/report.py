@@ -8,8 +8,7 @@ from rich.text import Text
 
 from nuvo_async.cli.display import Display
 from nuvo_async.cli.rows import clean, local, outcome, seconds, status
-from nuvo_async.models.executions import Execution
-from nuvo_async.models.shapes import Actor, ExecutionRun
+from nuvo_async.models import Actor, Execution, ExecutionRun
 
 __all__ = ["list_execution", "report_executions"]
 

@@ -6,15 +6,16 @@ from datetime import datetime
 from attrs import define
 from rich.text import Text
 
-from nuvo_async.models.errors import NotFoundError, NuvoError
-from nuvo_async.models.executions import (
+from nuvo_async.models import (
     CreateOutcomeUnknownError,
     Execution,
+    ExecutionStatus,
+    NotFoundError,
+    NuvoError,
     WaitOutageError,
     WaitTimeoutError,
 )
-from nuvo_async.models.shapes import ExecutionStatus
-from nuvo_async.wire.redaction import printable
+from nuvo_async.wire import printable
 
 __all__ = [
     "Row",

@@ -5,7 +5,7 @@ import json
 
 from nuvo_async.cli.demo import SCENES, add_scenes
 from nuvo_async.cli.display import Display
-from nuvo_async.models.errors import ConfigurationError
+from nuvo_async.models import ConfigurationError
 from nuvo_async.testing import NuvoServer
 
 __all__ = ["serve"]

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from nuvo_async.cli.batch import Batch
 from nuvo_async.cli.rows import clean, count, outcome, seconds, trouble
-from nuvo_async.models.executions import CreateOutcomeUnknownError, Execution
+from nuvo_async.models import CreateOutcomeUnknownError, Execution
 
 __all__ = ["hanging", "successes", "summary"]
 

@@ -4,15 +4,14 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
-from nuvo_async.batches.groups import together
+from nuvo_async.batches import together
 from nuvo_async.cli.display import Display
 from nuvo_async.cli.report import list_execution, report_executions
 from nuvo_async.cli.session import Access, open_client
 from nuvo_async.cli.tasks import beside
 from nuvo_async.client import NuvoClient
-from nuvo_async.models.errors import ConfigurationError, NuvoError
-from nuvo_async.models.executions import Execution, PipelineRun
-from nuvo_async.waiting.policy import PollPolicy
+from nuvo_async.models import ConfigurationError, Execution, NuvoError, PipelineRun
+from nuvo_async.waiting import PollPolicy
 
 __all__ = ["get", "list_all", "run", "show_runs", "trigger", "wait"]
 

@@ -1,6 +1,8 @@
 """The shapes of the Execution API, its errors, and JSON ⇄ models.
 
-Nothing here does I/O or knows of asyncio.
+I/O and asyncio never belong here.
+
+This file is the door: other packages import only the names in its `__all__`, and `dates`.
 """
 
 import sys

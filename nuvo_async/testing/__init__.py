@@ -4,7 +4,7 @@
 request. With pytest, the fixtures `nuvo_server` and `nuvo_client` come with the package.
 
 Nothing here uses the client: the JSON is written by hand, so that a misunderstanding cannot hide
-on both sides.
+on both sides. This file is the door: other packages import only the names in its `__all__`.
 """
 
 from nuvo_async.testing import faults

@@ -5,7 +5,7 @@ A source is Read by ID of one execution, Read by ID as a whole, or one way to li
 
 from attrs import define
 
-from nuvo_async.models.errors import APIError, InvalidResponseError, NuvoError, TransportError
+from nuvo_async.models import APIError, InvalidResponseError, NuvoError, TransportError
 
 __all__ = ["Contact", "passes"]
 

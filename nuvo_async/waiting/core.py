@@ -7,8 +7,7 @@ when there are many, a listing is read for all of them.
 
 from collections.abc import Callable
 
-from nuvo_async.models.errors import AuthenticationError, NuvoError
-from nuvo_async.models.executions import Execution, States
+from nuvo_async.models import AuthenticationError, Execution, NuvoError, States
 from nuvo_async.waiting.contact import passes
 from nuvo_async.waiting.effects import Effect, GiveUp
 from nuvo_async.waiting.listing import Listing

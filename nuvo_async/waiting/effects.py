@@ -2,7 +2,7 @@
 
 from attrs import frozen
 
-from nuvo_async.models.executions import Execution
+from nuvo_async.models import Execution
 from nuvo_async.waiting.wait import Wait
 
 __all__ = ["Effect", "End", "GiveUp", "Outage", "Query", "ReadIds", "ReadOne", "ReadPage", "Tell"]

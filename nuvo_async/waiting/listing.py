@@ -10,8 +10,7 @@ from itertools import islice
 
 from attrs import define, field
 
-from nuvo_async.models.errors import AuthenticationError, NuvoError
-from nuvo_async.models.executions import Execution, States
+from nuvo_async.models import AuthenticationError, Execution, NuvoError, States
 from nuvo_async.waiting.contact import passes
 from nuvo_async.waiting.effects import ReadIds, ReadPage
 from nuvo_async.waiting.state import State, Ticket

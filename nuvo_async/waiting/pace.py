@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from attrs import define, field
 
-from nuvo_async.models.errors import APIError, NuvoError
+from nuvo_async.models import APIError, NuvoError
 from nuvo_async.waiting.policy import PollPolicy
 from nuvo_async.waiting.wait import Wait
 

@@ -8,13 +8,11 @@ from contextvars import Context
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-from nuvo_async.models.errors import NuvoError
-from nuvo_async.models.executions import Execution, States, WaitOutageError, WaitTimeoutError
+from nuvo_async.models import Execution, NuvoError, States, WaitOutageError, WaitTimeoutError
 from nuvo_async.waiting.core import Core
 from nuvo_async.waiting.effects import Effect, End, GiveUp, Outage, Query, ReadIds, ReadOne, Tell
 from nuvo_async.waiting.wait import Wait
-from nuvo_async.wire.protocol import Hooks, Request
-from nuvo_async.wire.query import list_query
+from nuvo_async.wire import Hooks, Request, list_query
 
 __all__ = ["Poller", "Reader"]
 

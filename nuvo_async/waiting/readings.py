@@ -5,7 +5,7 @@ from collections import deque
 
 from attrs import define, field
 
-from nuvo_async.models.errors import NotFoundError, NuvoError
+from nuvo_async.models import NotFoundError, NuvoError
 from nuvo_async.waiting.contact import Contact, passes
 from nuvo_async.waiting.state import State, Ticket
 from nuvo_async.waiting.wait import Wait

@@ -9,7 +9,7 @@ from itertools import count
 
 from attrs import define, field
 
-from nuvo_async.models.executions import Execution
+from nuvo_async.models import Execution
 from nuvo_async.waiting.contact import Contact
 from nuvo_async.waiting.effects import Effect, End, GiveUp, Outage, Query, ReadOne, Tell
 from nuvo_async.waiting.pace import Pace

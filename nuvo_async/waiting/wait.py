@@ -7,8 +7,7 @@ from datetime import datetime
 
 from attrs import define, field, frozen
 
-from nuvo_async.models.errors import NuvoError
-from nuvo_async.models.executions import Execution, WaitTimeoutError
+from nuvo_async.models import Execution, NuvoError, WaitTimeoutError
 from nuvo_async.waiting.policy import PollPolicy
 
 __all__ = ["Wait", "WaitOptions"]

@@ -6,8 +6,7 @@ from itertools import count
 
 from attrs import define, field, frozen
 
-from nuvo_async.models.errors import NuvoError
-from nuvo_async.models.executions import Execution
+from nuvo_async.models import Execution, NuvoError
 from nuvo_async.waiting.contact import Contact
 from nuvo_async.waiting.wait import Wait
 

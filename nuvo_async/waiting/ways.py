@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from attrs import define, field
 
-from nuvo_async.models.executions import States
+from nuvo_async.models import States
 from nuvo_async.waiting.contact import Contact
 from nuvo_async.waiting.effects import ReadIds, ReadPage
 from nuvo_async.waiting.trust import Trust

@@ -1,6 +1,9 @@
 """One call of the Execution API: from arguments to a request, from an answer to a model or error.
 
-Waiting for an execution never belongs here.
+Tokens, retries, backpressure, HTTP and the redaction of secrets are here. Waiting for an execution
+to end never is.
+
+This file is the door: other packages import only the names in its `__all__`.
 """
 
 from nuvo_async.wire.api import ExecutionAPI
@@ -12,11 +15,13 @@ from nuvo_async.wire.protocol import Hooks, Request
 from nuvo_async.wire.query import QueryKeywords, filter_query, list_query
 from nuvo_async.wire.redaction import printable
 from nuvo_async.wire.retry import RetryPolicy
+from nuvo_async.wire.sending import Body
 from nuvo_async.wire.transport import checked_base_url
 
 __all__ = [
     "DEFAULT_BASE_URL",
     "AccessToken",
+    "Body",
     "ExecutionAPI",
     "Hooks",
     "LicenseKey",

@@ -5,9 +5,16 @@ from collections import deque
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 
-from nuvo_async.models.errors import APIError, InvalidResponseError, TransportError
-from nuvo_async.models.executions import CreateOutcomeUnknownError, Execution, ExecutionPage, States
-from nuvo_async.models.shapes import TriggerType
+from nuvo_async.models import (
+    APIError,
+    CreateOutcomeUnknownError,
+    Execution,
+    ExecutionPage,
+    InvalidResponseError,
+    States,
+    TransportError,
+    TriggerType,
+)
 from nuvo_async.wire import protocol
 from nuvo_async.wire.auth import Authorizer
 from nuvo_async.wire.protocol import Hooks

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Iterator
 
-from nuvo_async.models.errors import ConfigurationError, NuvoError
+from nuvo_async.models import ConfigurationError, NuvoError
 from nuvo_async.wire import protocol
 from nuvo_async.wire.credentials import AccessToken
 from nuvo_async.wire.diagnosis import Trouble

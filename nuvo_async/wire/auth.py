@@ -3,7 +3,7 @@
 import asyncio
 import copy
 
-from nuvo_async.models.errors import NuvoError
+from nuvo_async.models import NuvoError
 from nuvo_async.wire import protocol
 from nuvo_async.wire.attempts import Dispatcher
 from nuvo_async.wire.credentials import AccessToken, LicenseKey

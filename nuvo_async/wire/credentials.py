@@ -6,8 +6,7 @@ from typing import Any
 from attrs import Attribute, field, frozen
 
 from nuvo_async import arguments
-from nuvo_async.models.errors import ConfigurationError
-from nuvo_async.models.shapes import ActorType
+from nuvo_async.models import ActorType, ConfigurationError
 
 _VARIABLES = ("NUVO_ACCESS_TOKEN", "NUVO_LICENSE_KEY", "NUVO_IDENTIFIER")
 _VARIABLE_OF = {

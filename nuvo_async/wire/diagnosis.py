@@ -4,7 +4,7 @@ from typing import Any
 
 import aiohttp
 
-from nuvo_async.models.errors import (
+from nuvo_async.models import (
     ConfigurationError,
     InvalidResponseError,
     RequestTimeoutError,

@@ -4,7 +4,7 @@ import asyncio
 import os
 from types import TracebackType
 
-from nuvo_async.models.errors import ClientClosedError
+from nuvo_async.models import ClientClosedError
 
 __all__ = ["Lifetime"]
 

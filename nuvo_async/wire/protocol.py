@@ -16,22 +16,25 @@ import msgspec
 from attrs import define, field, frozen
 
 from nuvo_async import arguments
-from nuvo_async.models.converter import structure
-from nuvo_async.models.decoder import decode, decode_list
-from nuvo_async.models.errors import (
+from nuvo_async.models import (
     APIError,
     AuthenticationError,
     BadRequestError,
     ConflictError,
+    Execution,
+    ExecutionPage,
     InvalidResponseError,
     NotFoundError,
     NuvoError,
+    Pagination,
     PermissionDeniedError,
     RateLimitError,
     ServerError,
+    States,
+    decode,
+    decode_list,
+    structure,
 )
-from nuvo_async.models.executions import Execution, ExecutionPage, States
-from nuvo_async.models.shapes import Pagination
 from nuvo_async.wire.credentials import AccessToken, LicenseKey
 from nuvo_async.wire.redaction import BLANK, Redactor, printable
 

@@ -13,7 +13,7 @@ import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
-from nuvo_async.models.errors import ClientClosedError, ConfigurationError
+from nuvo_async.models import ClientClosedError, ConfigurationError
 from nuvo_async.version import __version__
 from nuvo_async.wire.credentials import AccessToken
 from nuvo_async.wire.diagnosis import Trouble, drop_frames, trouble_of
