@@ -151,6 +151,8 @@ class PipelineBatch:
     on_start: Callable[[str, list[Execution]], object] | None = None
     _mistakes: list[Exception] = field(init=False, factory=list)
     _under_way: dict[int, Sequence[Execution]] = field(init=False, factory=dict)
+    # What is to be said of Creates that were cut off; with a journal, that records them.
+    _in_doubt: list[str] = field(init=False, factory=list)
 
     def __attrs_post_init__(self) -> None:
         if self.options.on_poll is not None:
@@ -168,6 +170,8 @@ class PipelineBatch:
             if isinstance(error, JournalError):
                 error.executions = tuple(started)
             _note_remote(error, [one.id for one in started if not one.is_finished])
+            for note in self._in_doubt:
+                error.add_note(note)
             raise
 
     async def _run_with(self, journal: Journal, put: Put[PipelineRun]) -> None:
@@ -238,11 +242,18 @@ class PipelineBatch:
         pipeline_id, journal = self.pipeline_ids[position], self.journal
         created: Sequence[Execution] | None
         if journal is None:
-            created = await self.api.create(pipeline_id)
+            created = await self._create_unrecorded(pipeline_id)
         elif (created := journal.entries[position].created) is None:
             return await RecordedCreate(self.api, journal, position, pipeline_id, note).send()
         note(created)
         return created
+
+    async def _create_unrecorded(self, pipeline_id: str) -> Sequence[Execution]:
+        try:
+            return await self.api.create(pipeline_id)
+        except asyncio.CancelledError as cancelled:
+            self._in_doubt.extend(getattr(cancelled, "__notes__", ()))
+            raise
 
     async def _settle(self) -> None:
         """Wait until the journal is on disk: what is reported or relied on must be in it."""

@@ -53,7 +53,7 @@ async def test_cancelling_names_what_goes_on(nuvo_server, nuvo_client):
         listed(nuvo_client.run_pipelines(["long"])),
     ):
         task = asyncio.create_task(waiting)
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.5)
         task.cancel()
         with pytest.raises(asyncio.CancelledError) as caught:
             await task
@@ -61,6 +61,19 @@ async def test_cancelling_names_what_goes_on(nuvo_server, nuvo_client):
         assert "go on remotely: " in note
         assert note.endswith(" and 10 more")
         assert asyncio.all_tasks() == before
+
+
+async def test_cancelling_names_the_triggers_that_were_cut_off(nuvo_server, nuvo_client):
+    nuvo_server.add_pipeline("orders")
+    nuvo_server.add_fault("create", faults.delay(30), times=3)
+    task = asyncio.create_task(listed(nuvo_client.run_pipelines(["orders"] * 3)))
+    while len(nuvo_server.requests) < 3:
+        await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError) as caught:
+        await task
+    notes = [note for note in caught.value.__notes__ if "it may have been received" in note]
+    assert len(notes) == 3
 
 
 async def test_an_iterator_that_is_never_begun_does_nothing(nuvo_server, nuvo_client):
