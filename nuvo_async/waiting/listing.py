@@ -6,16 +6,17 @@ are wanted; and one request to four readings checks it, each execution in turn.
 
 import logging
 from collections import deque
-from itertools import islice
 
 from attrs import define, field
 
 from nuvo_async.models import AuthenticationError, Execution, NuvoError, States
+from nuvo_async.waiting.audit import Audit
+from nuvo_async.waiting.choice import FEW, best_way
 from nuvo_async.waiting.contact import passes
 from nuvo_async.waiting.effects import ReadIds, ReadPage
 from nuvo_async.waiting.state import State, Ticket
 from nuvo_async.waiting.trust import Evidence
-from nuvo_async.waiting.watch import LISTED, Due, Listed, Reading, Watch
+from nuvo_async.waiting.watch import LISTED, Due, Listed, Watch
 from nuvo_async.waiting.ways import ByIds, ChangeFeed, Unfit, Way
 
 __all__ = ["Listing"]
@@ -23,19 +24,11 @@ __all__ = ["Listing"]
 _log = logging.getLogger("nuvo_async")
 _NEVER = float("inf")
 
-# Reading together begins with so many executions, and ends with so few: nothing flaps between.
-_MANY, _FEW = 8, 2
-# A way is left for another one only where that is clearly cheaper.
-_CHEAPER = 0.7
 _MOST_AT_ONCE = 16
-_READINGS_PER_AUDIT = 4
-# Each execution is named by a request within 10 x `max_interval`: with room to spare.
-_NAMED_WITHIN = 9
 # Seconds without an answer, after which Read by ID shows whether the server is there at all.
 _LATE = 5.0
 # Seconds from one last look before a timeout to the next.
 _HURRY = 0.25
-_MOST_ENDS = 100
 
 
 @define(eq=False)
@@ -61,12 +54,11 @@ class Listing:
     # How many executions the last pages have shown that no listing had shown before.
     _found: int = 0
     _pages: int = 1
-    # Ends that Read by ID told first, with when: the next reading has to show them as well.
-    _ends: dict[str, float] = field(factory=dict)
-    _suspect: Watch | None = None
-    _audits: float = 0.0
-    _namings: float = 0.0
     _outages_at: float = _NEVER
+    _audit: Audit = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._audit = Audit(self.state)
 
     # ── Which way ─────────────────────────────────────────────────────────────────────────────
 
@@ -74,8 +66,8 @@ class Listing:
         """Take the best way, and read the listing when it is time."""
         self._end_outages(now)
         self._choose(now)
-        if self._is_late(now):
-            self._audit(now, 1)
+        if self._is_late(now) and not self.state.readings:
+            self._check(now, least=1)
         if self.way is None or now < self.state.pace.resume_at:
             return
         if now >= self._next_reading(now):
@@ -84,30 +76,17 @@ class Listing:
             self._asked.add(self.state.ask(self._queue.popleft()))
 
     def _choose(self, now: float) -> None:
-        many = len(self.state.watches)
-        if many < (_MANY if self.way is None else _FEW + 1):
-            self._change(None, now, f"there are {many} of them")
-            return
-        interval = self.state.pace.interval(now, watches=many, cost=1)
-        costs = {
-            way: way.cost(many, interval)
-            for way in (self.by_ids, self.feed)
-            if way.trust.rests_until <= now
-        }
-        worth = [way for way in costs if costs[way] * (1 + 1 / _READINGS_PER_AUDIT) < many]
-        best = min(worth, key=costs.__getitem__, default=None)
-        if best is None:
-            self._change(None, now, "no listing is of use")
-        elif self.way not in worth or costs[best] < _CHEAPER * costs[self.way]:
-            self._change(best, now, f"it takes {costs[best]:.1f} requests for {many} of them")
+        ways, watches = (self.by_ids, self.feed), len(self.state.watches)
+        interval = self.state.pace.interval(now, watches=watches, cost=1) if watches else 0.0
+        way, reason = best_way(ways, self.way, watches=watches, interval=interval, now=now)
+        if way is not self.way:
+            self._change(way, now, reason)
 
     def _change(self, way: Way | None, now: float, reason: str) -> None:
-        if way is self.way:
-            return
         self._abort(now)
         self.way = way
         self.looked_for = -_NEVER
-        self._ends.clear()
+        self._audit.ends.clear()
         self.feed.start_over()
         name = "by id, one by one" if way is None else f"from the listing, {way.trust.way}"
         _log.debug("executions are read %s: %s", name, reason)
@@ -145,13 +124,15 @@ class Listing:
         return max(self._began + interval, pace.resume_at)
 
     def _begin(self, way: Way, now: float) -> None:
-        self._count_namings(now)
+        self._audit.pass_time(now - self._began, size=self.by_ids.size)
         self._began = now
         self.hurry = self._is_covering = False
         self._is_complete = True
         self._found, self._pages = 0, 1
         if isinstance(way, ByIds):
-            self._queue.extend(way.requests(dict.fromkeys([*self.state.watches, *self._ends])))
+            self._queue.extend(
+                way.requests(dict.fromkeys([*self.state.watches, *self._audit.ends]))
+            )
         else:
             self._queue.append(way.begin(now))
 
@@ -215,8 +196,9 @@ class Listing:
         if not self._is_reading:
             if self._is_complete:
                 self.looked_for = self._began
-            self._judge(way, now)
-            self._audit(now)
+            if (missed := self._audit.missed_end(self._began)) is not None:
+                self.weigh(way, Evidence.MISSED, now, missed)
+            self._check(now)
 
     def _worth_of_a_page(self, now: float) -> int:
         """Return how many executions another request would show for the same price."""
@@ -235,29 +217,18 @@ class Listing:
             and not standing.urgent
             and all(wait.started <= self._began for wait in watch.waits)
         ]
-        named = list(islice(self.state.listed, int(self._namings) * self.by_ids.size))
-        self._namings -= int(self._namings)
-        for watch in named:
-            self.state.name(watch)
+        named = self._audit.to_be_named(size=self.by_ids.size)
         most = (_MOST_AT_ONCE - len(named) // self.by_ids.size) * self.by_ids.size
         self._is_complete = len(unshown) <= most  # The others have their turn with the next one.
         ids = [watch.execution_id for watch in (*unshown[:most], *named)]
         return list(self.by_ids.requests(ids))
 
-    def _count_namings(self, now: float) -> None:
-        within = _NAMED_WITHIN * self.state.pace.max_interval * self.by_ids.size
-        seconds = now - self._began
-        if seconds < _NEVER and within:
-            due = self._namings + seconds * len(self.state.listed) / within
-            self._namings = min(due, _MOST_AT_ONCE / 2)
-
     # ── What it shows ─────────────────────────────────────────────────────────────────────────
 
     def _show(self, execution: Execution, asked_at: float, now: float) -> bool:
         """Take in a state; return whether it is none that is older than what is known."""
-        told_at = self._ends.get(execution.id, _NEVER)
-        if execution.is_finished and told_at < asked_at and self.way is not None:
-            del self._ends[execution.id]
+        is_confirmed = execution.is_finished and self._audit.is_confirmed(execution.id, asked_at)
+        if is_confirmed and self.way is not None:
             self.weigh(self.way, Evidence.AGREED, now, execution.id)
         watch = self.state.watches.get(execution.id)
         if watch is None:
@@ -281,7 +252,7 @@ class Listing:
                 self.state.place(watch, Due(now, urgent=True), now)
         elif all(wait.started <= asked_at for wait in watch.waits):
             if was_listed and execution.updated_at != before:
-                self._suspect = watch  # Something has changed; it may be more than is shown.
+                self._audit.suspect = watch  # Something has changed; it may be more than is shown.
             self._found += not was_listed
             self.state.place(watch, LISTED, now)
         return True
@@ -296,23 +267,9 @@ class Listing:
 
     # ── How far it is trusted ─────────────────────────────────────────────────────────────────
 
-    def _judge(self, way: Way, now: float) -> None:
-        """Doubt a way that has not shown an end which was known when the reading began."""
-        missed = [one for one, told_at in self._ends.items() if told_at < self._began]
-        if missed:
-            self.weigh(way, Evidence.MISSED, now, missed[0])
-
-    def _audit(self, now: float, least: int = 0) -> None:
-        """Read some by id that are left to the listing: the more, the more it is in doubt."""
-        if self.way is None or now < self.state.pace.resume_at:
-            return
-        self._audits = max(self._audits + 2**self.way.trust.strikes / _READINGS_PER_AUDIT, least)
-        suspect, self._suspect = self._suspect, None
-        suspects = [suspect] if suspect is not None and suspect.waits else []
-        for watch in [*suspects, *islice(self.state.listed, 8)][: int(self._audits)]:
-            if not isinstance(watch.standing, Reading):
-                self.state.read(watch, now)
-        self._audits -= int(self._audits)
+    def _check(self, now: float, least: int = 0) -> None:
+        if self.way is not None:
+            self._audit.check(now, strikes=self.way.trust.strikes, least=least)
 
     def judge(self, watch: Watch, execution: Execution, now: float) -> None:
         """Judge the way by what Read by ID says of an execution."""
@@ -331,8 +288,8 @@ class Listing:
             self.weigh(way, Evidence.AGREED, now, watch.execution_id)
         elif was_listed and self.feed.is_undated(execution.updated_at, watch.updated_at):
             self.weigh(self.feed, Evidence.UNFIT, now, _undated(execution))
-        elif was_listed and len(self._ends) < _MOST_ENDS:
-            self._ends[watch.execution_id] = now
+        elif was_listed:
+            self._audit.note_end(watch.execution_id, now)
 
     def covers(self, watch: Watch, asked_at: float) -> bool:
         """Whether the way will show what becomes of an execution that was read by its id."""
@@ -359,7 +316,7 @@ class Listing:
         self._began = now
         if trouble is None or passes(trouble):
             self.troubled(ticket, trouble, now)
-            self._audit(now, 1)
+            self._check(now, least=1)
         else:
             self.refused = isinstance(trouble, AuthenticationError)
             self.weigh(self.way, Evidence.UNFIT, now, trouble)
@@ -387,7 +344,7 @@ class Listing:
 
     def next_wake(self, now: float) -> float:
         """Return when to decide again."""
-        if len(self.state.watches) <= _FEW:
+        if len(self.state.watches) <= FEW:
             return _NEVER
         moments = [self._next_reading(now), self._outages_at]
         moments += [at + _LATE + 0.001 for at in self._sent()]

@@ -11,7 +11,7 @@ import pytest
 
 from nuvo_async import ClientClosedError, NuvoError, ParsingFailureError, WaitTimeoutError
 from nuvo_async.testing import faults
-from tests.batches.conftest import listed
+from tests.batches.conftest import listed, until
 
 
 @pytest.mark.parametrize("how", ["break", "exception", "aclosing"])
@@ -67,8 +67,7 @@ async def test_cancelling_names_the_triggers_that_were_cut_off(nuvo_server, nuvo
     nuvo_server.add_pipeline("orders")
     nuvo_server.add_fault("create", faults.delay(30), times=3)
     task = asyncio.create_task(listed(nuvo_client.run_pipelines(["orders"] * 3)))
-    while len(nuvo_server.requests) < 3:
-        await asyncio.sleep(0.01)
+    await until(lambda: len(nuvo_server.requests) == 3)
     task.cancel()
     with pytest.raises(asyncio.CancelledError) as caught:
         await task

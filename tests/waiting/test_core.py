@@ -297,6 +297,18 @@ def test_each_execution_is_named_by_a_request_within_ten_times_the_longest_delay
         assert moments[-1] > 3300
 
 
+def test_a_listing_that_hangs_is_probed_by_one_reading_at_a_time():
+    """Reads take a second: none of the others may go out meanwhile."""
+    runs = long_runs(500)
+    driver = Driver(runs)
+    driver.join_all(runs, with_logs=False)
+    driver.go(30)
+    driver.latency = 1.0
+    driver.answer = lambda query, _: "as it is" if isinstance(query, ReadOne) else None
+    driver.go(37)
+    assert driver.count(30, 36.5)["ReadOne"] <= 3
+
+
 # ── Details ───────────────────────────────────────────────────────────────────────────────────
 
 
