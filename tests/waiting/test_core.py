@@ -305,8 +305,9 @@ def test_a_listing_that_hangs_is_probed_by_one_reading_at_a_time():
     driver.go(30)
     driver.latency = 1.0
     driver.answer = lambda query, _: "as it is" if isinstance(query, ReadOne) else None
-    driver.go(37)
-    assert driver.count(30, 36.5)["ReadOne"] <= 3
+    driver.go(40)
+    probed_at = next(at for at, query in driver.requests if at > 34 and isinstance(query, ReadOne))
+    assert driver.count(probed_at, probed_at + 0.9)["ReadOne"] == 1
 
 
 # ── Details ───────────────────────────────────────────────────────────────────────────────────
