@@ -1,7 +1,7 @@
 """JSON ⇄ models, by one cattrs converter.
 
-Unknown fields are ignored and unknown enum values kept. Nothing is coerced: a value of another
-type than documented is an `InvalidResponseError` that names its place.
+Unknown fields are ignored, and unknown enum values are kept. Values are never coerced: a value of
+an undocumented type raises an `InvalidResponseError` that names its place in the JSON.
 """
 
 from typing import Any, TypeVar
@@ -12,14 +12,14 @@ __all__ = ["structure", "structure_execution", "unstructure"]
 
 T = TypeVar("T")
 
-# cattrs is a third of what importing this package costs, and most programs never need it: msgspec
-# decodes what the API usually sends.
+# cattrs accounts for a third of this package's import time, and most programs never need it:
+# msgspec decodes what the API usually sends. So `hooks` is imported only when it is needed.
 
 
 def structure_execution(obj: object) -> Execution:
-    """Make an `Execution` of parsed JSON, as Create, Read by ID and Read all show one.
+    """Build an `Execution` from parsed JSON, as Create, Read by ID and Read all return it.
 
-    Raises `InvalidResponseError`, with the place in the JSON, where it is not as documented.
+    Raises `InvalidResponseError`, with the place in the JSON, if the JSON is not as documented.
     """
     return structure(obj, Execution)
 
@@ -32,7 +32,7 @@ def unstructure(model: object) -> Any:
 
 
 def structure(obj: object, shape: type[T], where: str = "") -> T:
-    """Make any model of parsed JSON; `where` is the place that the JSON was found at."""
+    """Build any model from parsed JSON. `where` is the place of this JSON within its answer."""
     from nuvo_async.models import hooks  # noqa: PLC0415 - see above
 
     return hooks.structure(obj, shape, where)

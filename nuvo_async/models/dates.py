@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     Duration = timedelta
 else:
 
-    class Duration(ABC):  # noqa: B024 - nothing is to be implemented
-        """A `timedelta` by another name: msgspec would read one of that name from ISO 8601."""
+    class Duration(ABC):  # noqa: B024 - it has no methods to implement
+        """A `timedelta` under another name: msgspec would parse a plain one from ISO 8601."""
 
     Duration.register(timedelta)
 
@@ -33,19 +33,19 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 
 def from_text(text: str) -> datetime:
-    """Read an ISO 8601 date-time with `Z`, an offset or none, which means UTC.
+    """Read an ISO 8601 date-time with `Z` or an offset. Without either, it is UTC.
 
-    What is beyond microseconds is rounded. Raises `ValueError` for any other text.
+    Digits beyond microseconds are rounded. Raises `ValueError` for any other text.
     """
     try:
-        value = convert(text, datetime)  # As the decoder of bodies does.
+        value = convert(text, datetime)  # The decoder of bodies reads dates in the same way.
     except ValidationError:
         value = datetime.fromisoformat(text)
     return value if value.tzinfo is not None else value.replace(tzinfo=UTC)
 
 
 def to_text(value: datetime) -> str:
-    """Write an aware date-time with as few sub-second digits as it has (none, 3 or 6)."""
+    """Write an aware date-time with as few sub-second digits as it needs (0, 3 or 6)."""
     if value.microsecond == 0:
         precision = "seconds"
     elif value.microsecond % 1000 == 0:
@@ -57,7 +57,7 @@ def to_text(value: datetime) -> str:
 
 
 def from_milliseconds(number: object) -> timedelta:
-    """Read a duration. Raises `TypeError` for no number, `ValueError` for one out of range."""
+    """Read a duration. Raises `TypeError` if it is not a number, `ValueError` if out of range."""
     if type(number) is not int and type(number) is not float:
         raise TypeError("a duration must be a number")
     try:
@@ -67,6 +67,6 @@ def from_milliseconds(number: object) -> timedelta:
 
 
 def to_milliseconds(duration: timedelta) -> int | float:
-    """Write a duration, as an integer where it is one."""
+    """Write a duration, as an integer if it is a whole number of milliseconds."""
     whole, rest = divmod(duration, _MILLISECOND)
     return duration / _MILLISECOND if rest else whole

@@ -1,7 +1,8 @@
-"""JSON → models by msgspec, straight from bytes: the quick reader, for what is usual.
+"""JSON → models by msgspec, straight from bytes: the fast path for usual answers.
 
-It decodes into the same classes that cattrs structures in `hooks`. cattrs takes what is refused
-here, to read what is unusual and to say what is wrong. A test holds that the two readers agree.
+It decodes into the same classes as the cattrs converter in `hooks`. An answer that msgspec refuses
+goes to cattrs, which reads unusual JSON and reports what is wrong with invalid JSON. A test checks
+that the two agree.
 """
 
 import re
@@ -19,7 +20,7 @@ __all__ = ["decode", "decode_list"]
 
 T = TypeVar("T")
 
-# The first quote ends the name of a member: within a string it would be escaped.
+# The first quote in this pattern ends a member's name: a quote within a string would be escaped.
 _NAIVE_DATE = rb'(_(?:at|on)"\s*:\s*"[0-9-]{10}[Tt ][0-9:]{8}(?:\.[0-9]+)?)"'
 _ACTORS = [
     (attrgetter(name), vars(Execution)[name].__set__) for name in ("created_by", "updated_by")
@@ -27,9 +28,9 @@ _ACTORS = [
 
 
 def decode(body: bytes, shape: type[T]) -> T | None:
-    """Decode what is usual; `None` where it is unusual, or wrong.
+    """Decode a usual body; return `None` if the body is unusual or invalid.
 
-    Dates without an offset get a `Z`: a server that sends one sends them on every page.
+    Dates without an offset get a `Z`: a server that sends one such date sends them on every page.
     """
     model = _decoded(body, shape)
     if model is None:
@@ -39,11 +40,11 @@ def decode(body: bytes, shape: type[T]) -> T | None:
 
 
 def decode_list(body: bytes, shape: type[T]) -> T | None:
-    """Decode what lists executions in its `data`; their ids have to be fit to be asked for."""
+    """Decode a body that lists executions in `data`. Each id must be valid in a request."""
     listing: Any = decode(body, shape)
     if listing is None:
         return None
-    # `arguments.path_segment` takes a little more than this, and ten times as long.
+    # `arguments.path_segment` accepts a few more ids than this check, but takes ten times as long.
     if [one for one in listing.data if not (one.id.isprintable() and one.id.strip(" ."))]:
         return None
     _share_actors(listing.data)
@@ -51,16 +52,16 @@ def decode_list(body: bytes, shape: type[T]) -> T | None:
 
 
 def _share_actors(executions: tuple[Execution, ...]) -> None:
-    """Let actors that are equal be one: the same few start most executions, and take most memory.
+    """Replace equal actors by one object, to save memory: a few actors start most executions.
 
-    Nobody has seen these executions yet, so it does not matter that they are frozen.
+    Other code has not seen these executions yet, so it is safe to change them despite `frozen`.
     """
     known: dict[Actor, Actor] = {}
     last = Actor("", "", "", ActorType.USER)
     for of, put in _ACTORS:
         for execution, actor in zip(executions, map(of, executions), strict=True):
             if actor is not None:
-                # Most often it is the one before, and `==` would take twice as long to tell.
+                # Most actors equal the one before. `==` would take twice as long as this.
                 if not (
                     actor.id == last.id
                     and actor.name == last.name

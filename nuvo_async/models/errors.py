@@ -1,4 +1,4 @@
-"""What can go wrong, as one tree of exceptions.
+"""The exceptions of this package, as one tree.
 
     NuvoError
     ├── ConfigurationError (also ValueError)
@@ -15,11 +15,11 @@
     │   └── ServerError                        5xx
     ├── InvalidResponseError                   an answer that is not as documented, or a redirect
     │
-    │   (in `executions`, since they carry executions:)
+    │   (these carry executions, so they are defined in `executions`:)
     ├── JournalError (also ConfigurationError) a journal that cannot be used
     ├── CreateOutcomeUnknownError              a Create that may or may not have been received
-    ├── WaitTimeoutError (also TimeoutError)   the wait is over, the execution goes on
-    ├── WaitOutageError                        nothing could be read for too long
+    ├── WaitTimeoutError (also TimeoutError)   the wait timed out, the execution goes on
+    ├── WaitOutageError                        the execution could not be read for too long
     ├── ExecutionFailedError                   the execution failed; one class for each error type
     │   ├── SourceError
     │   │   ├── SourceUnresponsiveError        SOURCE_UNRESPONSIVE
@@ -32,7 +32,7 @@
     │   └── ErrorThresholdExceededError        ERROR_THRESHOLD_EXCEEDED
     └── ExecutionsFailed (also ExceptionGroup) several executions failed
 
-Every one survives `pickle` and `copy`, and none shows a secret.
+Each exception can be pickled and copied, and none shows a secret.
 """
 
 from datetime import datetime
@@ -58,10 +58,10 @@ __all__ = [
 
 
 class NuvoError(Exception):
-    """The root of every error that this package raises for a reason of its own."""
+    """The base class of all errors that this package defines."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # The default calls the class with `args` alone, which fits none of the signatures below.
+        # The default calls the class with `args` alone, but the classes below need other arguments.
         return _restore, (type(self), self.args, self.__dict__)
 
 
@@ -79,14 +79,15 @@ class ConfigurationError(NuvoError, ValueError):
 
 
 class ClientClosedError(NuvoError, RuntimeError):
-    """The client was closed: before the call, or while it was under way."""
+    """The client was closed, before the call or during it."""
 
 
 class TransportError(NuvoError):
     """There was no answer: DNS, refused, reset, TLS. `__cause__` is aiohttp's error.
 
-    `sent_at` is when the request went out, or `None` where it did not: then the server cannot have
-    received it. There is no `__cause__` where aiohttp's error shows headers or a password.
+    `sent_at` is when the request was sent. It is `None` if the request was not sent, so that the
+    server cannot have received it. `__cause__` is `None` if aiohttp's error shows headers or a
+    password.
     """
 
     def __init__(
@@ -157,54 +158,54 @@ class BadRequestError(APIError):
 
 
 class AuthenticationError(APIError):
-    """The API does not know who is asking (401), also with a fresh token where one can be had."""
+    """The API rejected the credentials (401), also after renewing the token where possible."""
 
     advice = "check the access token, or the licence key and its identifier"
 
 
 class PermissionDeniedError(APIError):
-    """The API knows who is asking, and refuses (403)."""
+    """The credentials are valid, but do not permit the call (403)."""
 
     advice = "ask for access, or use the credentials of another user or sub-organization"
 
 
 class NotFoundError(APIError):
-    """There is no such pipeline or execution, or none that these credentials can see (404)."""
+    """The pipeline or execution does not exist, or these credentials cannot see it (404)."""
 
     advice = "check the id, that it belongs to this organization, and the base_url"
 
 
 class ConflictError(APIError):
-    """The API refused the call in the state that things are in (409)."""
+    """The call conflicts with the current state (409)."""
 
 
 class RateLimitError(APIError):
-    """Too many requests (429). `retry_after` is in seconds, where the server gave it."""
+    """Too many requests (429). `retry_after` is in seconds, or `None` if the server sent none."""
 
     advice = "send less at once (max_concurrency), or wait longer (RetryPolicy)"
 
 
 class ServerError(APIError):
-    """The server failed (5xx). `retry_after` is in seconds, where the server gave it."""
+    """The server failed (5xx). `retry_after` is in seconds, or `None` if the server sent none."""
 
     advice = "try again later"
 
 
 class InvalidResponseError(NuvoError):
-    """An answer that is not JSON or not of the documented shape, or that is a redirect.
+    """An answer is not JSON, is not of the documented shape, or is a redirect.
 
-    `where` is the place in the JSON (`data.logs[0].duration`), or empty if it is the whole;
-    `body` is the start of what came. `method`, `path` and `status` are `None` for JSON that came
-    with no answer, as when a stored one is structured; `status` is also `None` for an answer that
-    is not even readable as HTTP.
+    `where` is the place in the JSON (`data.logs[0].duration`), or empty if the whole answer is
+    meant; `body` is the start of the body. `method`, `path` and `status` are `None` if the JSON did
+    not come with an answer, for example if it was stored. `status` is also `None` if the answer
+    could not be read as HTTP.
 
-    `transient` is `True` where a 2xx answer had no JSON in it: its body was empty, cut off, not
-    JSON, or not encoded as it said. The same request may be answered properly a moment later. It
-    is `False` for JSON of another shape, a redirect, a body over the client's limit, and an answer
-    that is not readable as HTTP.
+    `transient` is `True` if a 2xx answer had no JSON in it: its body was empty, truncated, not
+    JSON, or not encoded as declared. The same request may succeed a moment later. It is `False` for
+    JSON of another shape, a redirect, a body over the client's limit, and an answer that could not
+    be read as HTTP.
     """
 
-    transient: bool = False  # For pickles of version 0.1, which have none.
+    transient: bool = False  # The default for pickles of version 0.1, which lack the attribute.
 
     def __init__(
         self,

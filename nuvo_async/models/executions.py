@@ -1,7 +1,7 @@
 """An execution, and the exceptions that carry one.
 
-They live together since each needs the other: an execution raises the exception of its failure,
-which holds the execution.
+They share a module because each needs the other: an execution raises an exception for its failure,
+and the exception holds the execution.
 """
 
 from collections.abc import Mapping, Sequence
@@ -51,8 +51,8 @@ __all__ = [
 class Execution:
     """One run of a pipeline, as Create, Read by ID and Read all return it.
 
-    What a call does not return is `None`, or `()` for `logs`: Create returns the first four
-    fields, Read all everything but `logs` and `configuration`, Read by ID everything.
+    Create returns the first four fields, Read all returns all but `logs` and `configuration`, and
+    Read by ID returns all. Fields that a call does not return are `None`, or `()` for `logs`.
     """
 
     id: str
@@ -69,7 +69,7 @@ class Execution:
 
     @property
     def is_finished(self) -> bool:
-        """Whether it is SUCCESSFUL or FAILED; an unknown status is no end."""
+        """Whether it is SUCCESSFUL or FAILED. An unknown status does not count as finished."""
         return self.succeeded or self.failed
 
     @property
@@ -79,12 +79,12 @@ class Execution:
 
     @property
     def failed(self) -> bool:
-        """Whether it is FAILED; someone may still fix it, which makes it PROCESSING again."""
+        """Whether it is FAILED. A user may still fix it, which makes it PROCESSING again."""
         return self.status == ExecutionStatus.FAILED
 
     @property
     def latest_run(self) -> ExecutionRun | None:
-        """The last entry of `logs`, or `None` where there is none."""
+        """The last entry of `logs`, or `None` if `logs` is empty."""
         return self.logs[-1] if self.logs else None
 
     def raise_for_failure(self) -> None:
@@ -103,9 +103,10 @@ class ExecutionPage:
 
 @frozen
 class States:
-    """A page of Read all as the waiting reads it: without the records that are not as documented.
+    """A page of Read all as `waiting` reads it: without records that are not as documented.
 
-    `count` is how many entries the page had, `limit` the limit in force, 0 where that is not told.
+    `count` is the number of entries on the page. `limit` is the limit that the server applied, or 0
+    if the server did not report it.
     """
 
     executions: tuple[Execution, ...]
@@ -114,9 +115,9 @@ class States:
 
 
 class ExecutionFailedError(NuvoError):
-    """An execution FAILED; each documented error type has a subclass of its own.
+    """An execution FAILED. Each documented error type has its own subclass.
 
-    `error_type` is `None` and `message` empty where the API gave no reason.
+    If the API gave no reason, `error_type` is `None` and `message` is empty.
     """
 
     def __init__(self, execution: Execution) -> None:
@@ -131,7 +132,7 @@ class ExecutionFailedError(NuvoError):
 
 
 class SourceError(ExecutionFailedError):
-    """The input was at fault."""
+    """The input caused the failure."""
 
 
 class SourceUnresponsiveError(SourceError):
@@ -147,7 +148,7 @@ class ParsingFailureError(SourceError):
 
 
 class DestinationError(ExecutionFailedError):
-    """The output was at fault."""
+    """The output caused the failure."""
 
 
 class DestinationUnresponsiveError(DestinationError):
@@ -159,13 +160,13 @@ class DestinationSizeLimitError(DestinationError):
 
 
 class WriteFileFailureError(DestinationError):
-    """The output was reached, but refused to be written (WRITE_FILE_FAILURE)."""
+    """The output was reached, but could not be written (WRITE_FILE_FAILURE)."""
 
 
 class ErrorThresholdExceededError(ExecutionFailedError):
     """Too many cells were erroneous (ERROR_THRESHOLD_EXCEEDED).
 
-    `error_ratio` is their share in the latest run, from 0 to 1, or `None` where it is not known.
+    `error_ratio` is their share in the latest run, from 0 to 1, or `None` if it is not known.
     """
 
     def __init__(self, execution: Execution) -> None:
@@ -192,10 +193,11 @@ def _failure_of(execution: Execution) -> ExecutionFailedError:
     return _FAILURES.get(error_type, ExecutionFailedError)(execution)
 
 
-class ExecutionsFailed(NuvoError, ExceptionGroup[Exception]):  # noqa: N818 - a group, as the built-in one is named
-    """Several executions were awaited, and some failed, each with its own exception in here.
+class ExecutionsFailed(NuvoError, ExceptionGroup[Exception]):  # noqa: N818 - named like the built-in ExceptionGroup
+    """Several executions were awaited, and some failed. The group has one exception for each.
 
-    `except*` works on it by class; `executions` holds all of them, the good ones too, in order.
+    `except*` selects failures by class. `executions` holds all awaited executions in order,
+    including those that succeeded.
     """
 
     executions: tuple[Execution, ...]
@@ -224,7 +226,7 @@ class ExecutionsFailed(NuvoError, ExceptionGroup[Exception]):  # noqa: N818 - a 
 
 
 def failures_of(executions: Sequence[Execution]) -> ExecutionsFailed | None:
-    """Return the failures among executions as a group, if there are any."""
+    """Return a group with the failures among the executions, or `None` if all succeeded."""
     failures = [_failure_of(one) for one in executions if one.failed]
     if not failures:
         return None
@@ -233,13 +235,13 @@ def failures_of(executions: Sequence[Execution]) -> ExecutionsFailed | None:
 
 
 class JournalError(ConfigurationError):
-    """A journal cannot be used: corrupt, of another list, in use, replaced, or not writable.
+    """A journal is corrupt, belongs to another list, is in use, was replaced, or is not writable.
 
-    `executions` are those that the run had started or continued, and whose end is not in the
-    journal. They go on remotely, and each can be waited for by its id.
+    `executions` are the executions that the run had started or continued, and whose end is not in
+    the journal. They go on remotely, and can be waited for by id.
     """
 
-    executions: tuple[Execution, ...] = ()  # For pickles of version 0.1, which have none.
+    executions: tuple[Execution, ...] = ()  # The default for pickles of version 0.1.
 
     def __init__(self, message: str, *, executions: Sequence[Execution] = ()) -> None:
         super().__init__(message)
@@ -247,12 +249,13 @@ class JournalError(ConfigurationError):
 
 
 class CreateOutcomeUnknownError(NuvoError):
-    """A Create was sent, and whether it started an execution is not known. It is not sent again.
+    """A Create was sent, but it is not known whether it started an execution. It is not repeated.
 
-    `__cause__` is what happened. `candidates` are executions of the pipeline that Read all showed
-    as created since `sent_at` (this client's clock), or up to two seconds before, as clocks are
-    compared in whole seconds: one of them may be it. Where that reading failed too,
-    `candidates_read` is `False`, and an empty `candidates` says nothing.
+    `__cause__` is the error that hid the outcome. `candidates` are the executions of the pipeline
+    that Read all returned as created since `sent_at` (by this client's clock): one of them may be
+    the execution that the Create started. The clocks are compared in whole seconds, so candidates
+    may be up to two seconds older. If Read all failed too, `candidates_read` is `False`, and an
+    empty `candidates` has no meaning.
     """
 
     def __init__(
@@ -281,11 +284,11 @@ class CreateOutcomeUnknownError(NuvoError):
 
 
 class WaitTimeoutError(NuvoError, TimeoutError):
-    """The time for waiting is over; what was waited for goes on, and can be waited for again.
+    """The wait timed out. The executions go on, and can be waited for again.
 
-    `pending` maps each id to the `Execution` last seen, or `None`; `finished` holds all that
-    ended in this call; `timeout` is in seconds. `execution_id` and `last` are the first
-    pending one's.
+    `pending` maps each id to its `Execution` as last read, or `None`. `finished` holds all
+    executions that ended during this call. `timeout` is in seconds. `execution_id` and `last`
+    belong to the first pending execution.
     """
 
     def __init__(
@@ -310,10 +313,10 @@ class WaitTimeoutError(NuvoError, TimeoutError):
 
 
 class WaitOutageError(NuvoError):
-    """Nothing could be read of an execution for `PollPolicy.max_outage` seconds.
+    """An execution could not be read for `PollPolicy.max_outage` seconds.
 
-    Whether it ended, and how, is not known. `since` is when the trouble began, `last` what was
-    seen before it, `__cause__` the last trouble.
+    It is not known whether or how it ended. `since` is when the outage began, `last` is the last
+    state that was read before it, and `__cause__` is the latest error.
     """
 
     def __init__(self, execution_id: str, *, last: Execution | None, since: datetime) -> None:
@@ -328,10 +331,10 @@ class WaitOutageError(NuvoError):
 
 @frozen
 class PipelineRun:
-    """One pipeline that was run: the executions it started, and what went wrong, if anything.
+    """The result of running one pipeline: the executions it started, and the error, if any.
 
-    `error` is `ExecutionsFailed` where executions FAILED, or else what kept them from being started
-    or awaited; `executions` are then as they were last seen.
+    `error` is `ExecutionsFailed` if executions FAILED. Any other error prevented them from being
+    started or awaited; `executions` then holds them as they were last read.
     """
 
     pipeline_id: str
@@ -340,11 +343,11 @@ class PipelineRun:
 
     @property
     def succeeded(self) -> bool:
-        """Whether it was started, and every execution of it succeeded."""
+        """Whether the pipeline was started, and all its executions succeeded."""
         return self.error is None and all(one.succeeded for one in self.executions)
 
     def raise_for_failure(self) -> None:
-        """Raise `error`, or else `ExecutionsFailed` if an execution failed."""
+        """Raise `error` if there is one, or `ExecutionsFailed` if an execution failed."""
         failed = self.error or failures_of(self.executions)
         if failed is not None:
             raise failed

@@ -1,7 +1,7 @@
-"""How cattrs structures the API's JSON: the one converter, made in one function.
+"""The cattrs converter for the API's JSON, configured in one function.
 
-Each hook refuses what is not of its type, where cattrs by itself would coerce: `None` would become
-`"None"`, 1.9 would become 1, and a string a tuple of its characters.
+Each hook refuses values of another type. cattrs alone would coerce them: `None` would become
+`"None"`, 1.9 would become 1, and a string would become a tuple of its characters.
 """
 
 from collections.abc import Callable
@@ -44,7 +44,7 @@ _JSON_NAMES = {
 
 
 def _expected(what: str, obj: object) -> TypeError:
-    # The type alone, not the value: it may be a secret that the server echoes.
+    # The message shows the type and not the value, which may be a secret that the server echoes.
     found = _JSON_NAMES.get(type(obj), type(obj).__name__)
     return TypeError(f"expected {what}, got {found}")
 
@@ -93,7 +93,7 @@ def _duration(obj: object, _: object) -> Duration:
 
 
 def _checked(kind: type, what: str, hook: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """Let a hook of cattrs see what it is meant for alone: it would iterate over a string, too."""
+    """Check the type before a hook of cattrs, which would otherwise iterate over a string, too."""
 
     def structure_checked(obj: object, cls: Any) -> Any:
         if not isinstance(obj, kind):
@@ -149,7 +149,7 @@ CONVERTER = _make_converter()
 
 
 def structure(obj: object, shape: type[T], where: str) -> T:
-    """Structure JSON; `InvalidResponseError` with the place of the first problem."""
+    """Structure JSON. Raises `InvalidResponseError` with the place of the first problem."""
     try:
         return CONVERTER.structure(obj, shape)
     except BaseValidationError as error:

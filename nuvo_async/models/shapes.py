@@ -1,6 +1,6 @@
 """The enums and the smaller shapes of the Execution API, with the API's own names.
 
-An execution itself, made of these, is in `executions`.
+`Execution`, which is made of these, is in `executions`.
 """
 
 from enum import StrEnum
@@ -25,7 +25,7 @@ __all__ = [
 
 
 class _OpenEnum(StrEnum):
-    """An enum that keeps a value which the API added after this version."""
+    """An enum that keeps values it does not know, such as those that the API adds later."""
 
     @classmethod
     def _missing_(cls, value: object) -> Self | None:
@@ -36,7 +36,7 @@ class _OpenEnum(StrEnum):
         return member
 
     def __reduce_ex__(self, proto: object) -> tuple[type[Self], tuple[str]]:
-        # Early releases of Python 3.11 pickle the name, by which only known values are found.
+        # Early releases of Python 3.11 pickle the name, which only works for known values.
         return type(self), (self.value,)
 
     @property
@@ -54,7 +54,7 @@ class ExecutionStatus(_OpenEnum):
 
 
 class TriggerType(_OpenEnum):
-    """How an execution was triggered: via the API, by schedule, or by data that was sent."""
+    """How an execution was triggered: by the API, by a schedule, or by incoming data."""
 
     MANUAL = "MANUAL"
     SCHEDULED = "SCHEDULED"
@@ -89,7 +89,7 @@ class ActorType(_OpenEnum):
 
 @frozen(weakref_slot=False)
 class ErrorDetail:
-    """Why an execution failed, as the API says it (`error` of an execution)."""
+    """Why an execution failed, in the API's words (`error` of an execution)."""
 
     message: str
     type: ErrorType
@@ -106,7 +106,7 @@ class RunData:
 
     @property
     def error_ratio(self) -> float:
-        """The share of cells with an error, from 0 to 1; 0 where there are no cells."""
+        """The share of cells with an error, from 0 to 1; 0 if there are no cells."""
         if self.total_cells <= 0:
             return 0.0
         return min(max(self.total_error_cells, 0), self.total_cells) / self.total_cells
@@ -114,7 +114,7 @@ class RunData:
 
 @frozen(weakref_slot=False)
 class ExecutionRun:
-    """One attempt at an execution (an entry of `logs`): first `CREATE`, then a `FIX` each.
+    """One attempt at an execution (an entry of `logs`): first a `CREATE`, then one `FIX` per fix.
 
     `data` and `duration` can be `None` while the run is PROCESSING.
     """
@@ -138,10 +138,10 @@ class Actor:
 
 @frozen(weakref_slot=False)
 class Pagination:
-    """What the API says of a page (`pagination` of Read all).
+    """The pagination of a page (`pagination` of Read all).
 
-    `total` may count this page or the whole result, so nothing should rest on it;
-    `limit` may be lower than what was asked for.
+    `total` may count this page or the whole result, so do not rely on it.
+    `limit` may be lower than the requested limit.
     """
 
     total: int
