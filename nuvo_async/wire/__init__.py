@@ -1,9 +1,9 @@
 """One call of the Execution API: from arguments to a request, from an answer to a model or error.
 
-Tokens, retries, backpressure, HTTP and the redaction of secrets are here. Waiting for an execution
-to end never is.
+This package handles tokens, retries, backpressure, HTTP and the redaction of secrets. It does not
+wait for executions to end.
 
-This file is the door: other packages import only the names in its `__all__`.
+Other packages import only the names in this file's `__all__`.
 """
 
 from nuvo_async.wire.api import ExecutionAPI

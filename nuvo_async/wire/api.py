@@ -1,4 +1,4 @@
-"""The calls of the Execution API, each one awaitable: request, token, attempts, model."""
+"""The calls of the Execution API as coroutines: request, token, attempts, model."""
 
 import asyncio
 from collections import deque
@@ -34,7 +34,7 @@ class ExecutionAPI:
 
     def __init__(self, authorizer: Authorizer) -> None:
         self._authorizer = authorizer
-        # Ids that a Create of ours was answered with: none of them is what a lost one started.
+        # Ids from answered Creates of this client. A Create without an answer started none of them.
         self._created: deque[str] = deque(maxlen=_REMEMBERED)
 
     async def read(self, execution_id: str, hooks: Hooks = Hooks()) -> Execution:
@@ -43,7 +43,7 @@ class ExecutionAPI:
         return protocol.parsed(protocol.parse_execution, answer, execution_id)
 
     async def read_all(self, query: str, hooks: Hooks = Hooks()) -> ExecutionPage:
-        """Read all: one page, for a query of `list_query`."""
+        """Read all: one page, for a query from `list_query`."""
         answer = await self._authorizer.send(protocol.list_executions(query, hooks))
         return protocol.parsed(protocol.parse_page, answer)
 
@@ -53,7 +53,7 @@ class ExecutionAPI:
         return protocol.parsed(protocol.parse_states, answer)
 
     async def create(self, pipeline_id: str, hooks: Hooks = Hooks()) -> list[Execution]:
-        """Create. Raises `CreateOutcomeUnknownError` where it may or may not have been received."""
+        """Create. Raises `CreateOutcomeUnknownError` if it is unknown whether it was received."""
         request = protocol.create_execution(pipeline_id, hooks)
         try:
             answer = await self._authorizer.send(request)
@@ -67,7 +67,7 @@ class ExecutionAPI:
                 )
             raise
         except (TransportError, APIError, InvalidResponseError) as error:
-            # The exchange of a licence key may have met it instead, before anything was created.
+            # Without `sent_at`, the Create was not sent: the exchange of a licence key failed, say.
             if request.sent_at is None:
                 raise
             raise await self.outcome_unknown(
@@ -88,13 +88,13 @@ class ExecutionAPI:
         tick: float | None = None,
         known: Collection[str] = (),
     ) -> CreateOutcomeUnknownError:
-        """Look for what a Create may have started; none of the `known` ids is it.
+        """Look for executions that a Create may have started, apart from the `known` ids.
 
-        `tick` is when it was sent by the event loop's clock, which nobody sets meanwhile.
+        `tick` is when it was sent by the event loop's clock, which is never set like the system's.
         """
         try:
             candidates = await self._created_since(pipeline_id, sent_at, tick)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it must not hide the unknown
+        except Exception as error:  # noqa: BLE001 - no error may hide the unknown outcome
             unknown = CreateOutcomeUnknownError(
                 pipeline_id, sent_at=sent_at, candidates=(), candidates_read=False
             )
@@ -115,7 +115,7 @@ class ExecutionAPI:
         self, pipeline_id: str, sent_at: datetime, tick: float | None
     ) -> list[Execution]:
         candidates: dict[str, Execution] = {}
-        # Usually one page is enough; but a journal may be taken up again days later.
+        # One page is usually enough, but a run may be resumed from its journal days later.
         for offset in range(0, _MAX_CANDIDATES, _PAGE_SIZE):
             recent = await self._newest(pipeline_id, offset, sent_at, tick)
             new = {one.id: one for one in recent if one.id not in candidates}
@@ -147,20 +147,20 @@ class ExecutionAPI:
 
 
 def _age(sent_at: datetime, tick: float | None) -> timedelta | None:
-    """How long ago a request was sent at the most; `None` if nothing tells."""
+    """The longest time since a request can have been sent; `None` if it is not known."""
     by_clock = datetime.now(UTC) - sent_at
     if tick is None:
-        # It is from another process. Where it lies ahead, the clock was set back since then.
+        # Another process sent it. If `sent_at` is in the future, the clock was set back since then.
         return by_clock if by_clock >= _NOW else None
-    # The clock may have been set meanwhile, and the loop's stands still while a computer sleeps.
+    # The clock may have been set meanwhile, and the loop's clock stops while the computer sleeps.
     return max(by_clock, timedelta(seconds=asyncio.get_running_loop().time() - tick))
 
 
 def _earliest(sent_at: datetime, age: timedelta | None, server_time: datetime | None) -> datetime:
-    """When what a request has started can have been created, by the server's clock."""
+    """The earliest time, by the server's clock, at which a request can have created something."""
     if age is None:
         return _BEFORE_ALL
-    # `Date` has whole seconds. What was cut off there makes the window up to a second too wide, and
+    # `Date` is truncated to whole seconds. So the window may be up to a second too wide, and is
     # never too narrow.
     if server_time is None:
         return _shifted(sent_at, timedelta(seconds=-1))
@@ -168,7 +168,7 @@ def _earliest(sent_at: datetime, age: timedelta | None, server_time: datetime | 
 
 
 def _latest(created_at: datetime) -> datetime:
-    """The last instant that a time can mean, given the digits that it is told in."""
+    """The latest instant that a time can mean, given its number of digits."""
     cut_off = timedelta(milliseconds=1) if created_at.microsecond else timedelta(seconds=1)
     return _shifted(created_at, cut_off)
 
@@ -176,5 +176,5 @@ def _latest(created_at: datetime) -> datetime:
 def _shifted(moment: datetime, by: timedelta) -> datetime:
     try:
         return moment + by
-    except OverflowError:  # The server may tell any time, also the last one there is.
+    except OverflowError:  # The server may send any time, even the latest possible one.
         return moment

@@ -1,4 +1,4 @@
-"""Sends a request until it has an answer to go by: throttle, attempts and the delays between."""
+"""Sends a request until its answer is final: throttle, attempts and the delays between them."""
 
 import asyncio
 import logging
@@ -29,7 +29,7 @@ class Dispatcher:
         self._throttle = throttle
 
     async def send(self, request: Request, token: AccessToken | None) -> Answer:
-        """Return the last attempt's answer, whatever its status; raise what kept it from one."""
+        """Return the last attempt's answer, with any status, or raise the last attempt's error."""
         delays: Iterator[float] | None = None
         trouble: NuvoError | None = None
         attempt = 1
@@ -46,7 +46,7 @@ class Dispatcher:
                         self._throttle.relax()
                         return outcome
                     delays = delays or self._retry.delays()
-                    # What the server asks for is heeded before the next request takes the place.
+                    # A pause that the server asks for begins before the next request gets a slot.
                     delay = self._next_delay(request, outcome, delays, entered)
                 finally:
                     self._throttle.leave()
@@ -60,7 +60,7 @@ class Dispatcher:
                     request.hooks.on_trouble(trouble)
                 await asyncio.sleep(delay)
         except asyncio.CancelledError as cancelled:
-            # Whoever cuts the call short can tell what has kept it from an answer.
+            # The cause shows the caller why the call had no answer yet.
             raise cancelled from trouble
 
     def _next_delay(
@@ -94,7 +94,7 @@ def _trouble(outcome: Answer | Trouble) -> NuvoError:
 
 
 def _may_pass(request: Request, outcome: Answer | Trouble) -> bool:
-    """Whether the trouble may pass, and the request may be sent again."""
+    """Whether the error may be temporary, and the request may be sent again."""
     if isinstance(outcome, ConfigurationError):
         return False
     if not isinstance(outcome, Answer):

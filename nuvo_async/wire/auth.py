@@ -1,4 +1,4 @@
-"""Puts a token on each request, and exchanges a licence key for it once for all who need it."""
+"""Puts a token on each request. Concurrent requests share one exchange of the licence key."""
 
 import asyncio
 import copy
@@ -34,7 +34,7 @@ class Authorizer:
         self._failure: NuvoError | None = None
 
     async def send(self, request: Request) -> Answer:
-        """Send with a token. A 401 renews the token and sends once more, where there is a key."""
+        """Send with a token. After a 401 and with a licence key, renew the token and send again."""
         token = self._token
         if token is None and self._key is not None:
             token = await self._exchange(self._key, self._exchanges, request.hooks)
@@ -49,7 +49,7 @@ class Authorizer:
         return answer
 
     async def revoke(self) -> None:
-        """Revoke the token in use, if there is one; a licence key is exchanged anew when needed."""
+        """Revoke the token in use, if any. A licence key is exchanged again when needed."""
         token = self._unrevoked
         if token is None:
             return
@@ -60,10 +60,10 @@ class Authorizer:
             self._token = None if self._key is not None else token
 
     async def _exchange(self, key: LicenseKey, seen: int, hooks: Hooks) -> AccessToken:
-        """Return a newer token than the one that was there after `seen` exchanges.
+        """Return a newer token than the one in use after `seen` exchanges.
 
-        One caller at a time exchanges; those who wait for it meanwhile take its outcome, good or
-        bad. If it is cancelled, the next one takes over.
+        One caller at a time exchanges the key. Callers that wait meanwhile share its token or its
+        error. If it is cancelled, the next caller exchanges the key.
         """
         came = self._exchanges
         async with self._exchanging:

@@ -1,4 +1,4 @@
-"""Puts the parts of this wing together: what one client sends its requests through."""
+"""Assembles the parts of this package into the connection of one client."""
 
 import sys
 
@@ -25,7 +25,7 @@ DEFAULT_BASE_URL = "https://api-gateway.getnuvo.com/dp/api/v1/"
 
 @frozen
 class Connection:
-    """The API as one client reaches it, for as long as the client lives."""
+    """One client's connection to the API, for the lifetime of the client."""
 
     api: ExecutionAPI
     lifetime: Lifetime
@@ -33,7 +33,7 @@ class Connection:
     _transport: Transport
 
     async def close(self) -> None:
-        """End the calls and waits under way, and close what was opened."""
+        """End the calls and waits under way, and close the session if the client opened it."""
         lifetime = self.lifetime
         if lifetime.is_inherited or (lifetime.closed and self._transport.is_closed):
             return
@@ -41,7 +41,8 @@ class Connection:
         lifetime.closed = True
         lifetime.end(own=False)
         await self._transport.close()
-        # Where a wait's own callback closes the client, its wait must not cut the closing short.
+        # A wait's own callback may close the client. That wait ends last, so that the session is
+        # closed completely.
         lifetime.end(own=True)
 
 
@@ -55,7 +56,7 @@ def connect(
     max_concurrency: int,
     max_body_size: int,
 ) -> Connection:
-    """Check the settings of a client, and connect the parts that they are for. Nothing is sent."""
+    """Check the settings of a client, and assemble its connection. Nothing is sent."""
     if isinstance(credentials, str):
         credentials = AccessToken(credentials)
     arguments.instance("credentials", credentials, AccessToken, LicenseKey)
@@ -94,7 +95,7 @@ def _checked_session(session: aiohttp.ClientSession | None) -> aiohttp.ClientSes
 
 
 def _connection_limit(session: aiohttp.ClientSession | None) -> int:
-    """How many connections the session allows: waiting for one would eat a request's time."""
+    """How many connections the session allows. Waiting for one would count as request time."""
     connector = None if session is None else session.connector
     if connector is None:
         return sys.maxsize

@@ -1,4 +1,4 @@
-"""Who is asking: an access token, or a licence key that is exchanged for one."""
+"""Credentials: an access token, or a licence key that is exchanged for one."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -62,7 +62,10 @@ class LicenseKey:
 
 
 def credentials_from_env(environ: Mapping[str, str]) -> AccessToken | LicenseKey:
-    """Read credentials; the token wins. Raises `ConfigurationError` naming the variables."""
+    """Read credentials from the environment. A token takes precedence over a licence key.
+
+    Raises `ConfigurationError`, which names the variables.
+    """
     if not isinstance(environ, Mapping):
         raise TypeError(f"environ must be a mapping, not {type(environ).__name__}")
     try:
@@ -73,7 +76,7 @@ def credentials_from_env(environ: Mapping[str, str]) -> AccessToken | LicenseKey
             kind = environ.get("NUVO_IDENTIFIER_TYPE") or ActorType.USER
             return LicenseKey(key, identifier, ActorType(kind))
     except ValueError as error:
-        # Each text begins with the name of the field, which the variable is named after.
+        # Each message begins with the name of the field. The variable has a similar name.
         field_name, _, problem = str(error).partition(" ")
         variable = _VARIABLE_OF.get(field_name, "NUVO_ACCESS_TOKEN")
         raise ConfigurationError(f"{variable} {problem}") from None

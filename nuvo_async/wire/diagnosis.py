@@ -1,4 +1,4 @@
-"""Says which error an exception of aiohttp is, and whether it rules out that anything was sent."""
+"""Maps exceptions of aiohttp to errors of this package, and to whether anything was sent."""
 
 from typing import Any
 
@@ -26,12 +26,12 @@ _NO_CONNECTION = (
 
 
 def is_before_sending(cause: BaseException) -> bool:
-    """Whether the exception itself rules out that the request was sent."""
+    """Whether the exception shows by itself that the request was not sent."""
     return isinstance(cause, _NO_CONNECTION) or _is_refused(cause) or wording.is_of_proxy(cause)
 
 
 def _is_refused(cause: BaseException) -> bool:
-    """Whether aiohttp refused to make such a request: a header, an address or a proxy is wrong."""
+    """Whether aiohttp refused to make the request: a header, an address or a proxy is wrong."""
     return isinstance(cause, ValueError) and not isinstance(cause, OSError)
 
 
@@ -42,15 +42,15 @@ def trouble_of(
     timeout: aiohttp.ClientTimeout,
     redactor: Redactor,
 ) -> Trouble | None:
-    """The error for an exception that ended an attempt; `None` for a mistake in someone's code.
+    """The error for an exception that ended an attempt; `None` if the exception is a bug.
 
-    `status` is that of the answer, where its body was being read.
+    `status` is the status of the answer if the exception came while its body was read.
     """
     may_be_done = request.in_doubt and not request.repeatable
     at: dict[str, Any] = {"method": request.method, "path": request.path}
     trouble: Trouble
     if (problem := wording.unreadable(cause)) is not None:
-        transient = status is not None  # Its head could be read, and its body could not.
+        transient = status is not None  # The headers could be read, but the body could not.
         trouble = InvalidResponseError(problem, status=status, transient=transient, **at)
     elif _is_refused(cause) and not request.in_doubt:
         problem = redactor.blank(wording.text_of(cause))
@@ -76,6 +76,6 @@ def trouble_of(
 
 
 def drop_frames(error: BaseException) -> None:
-    """Forget the frames so far: their variables hold the token, and some tools show variables."""
+    """Remove the traceback: its variables hold the token, and some tools show variables."""
     for link in wording.chain(error):
         link.__traceback__ = None

@@ -1,4 +1,4 @@
-"""The life of a client: bound to one event loop and process at its first call, ended by `close`."""
+"""The lifetime of a client: its first call binds it to an event loop and a process."""
 
 import asyncio
 import os
@@ -10,29 +10,29 @@ __all__ = ["Lifetime"]
 
 
 class Lifetime:
-    """Knows who is inside the client, so that closing it ends every call and every wait."""
+    """Tracks the calls and waits under way in a client, so that closing it ends all of them."""
 
     def __init__(self, *, has_connections: bool) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
-        # Connections that are there already, in a session of the caller's, are this process's own.
+        # A session from the caller may have connections already. They belong to this process.
         self._process = os.getpid() if has_connections else None
         self.blocks: dict[_Inside, None] = {}
         self.closed = False
 
     @property
     def is_inherited(self) -> bool:
-        """Whether this process was forked from the one that has the connections."""
+        """Whether this process was forked from the process that owns the connections."""
         return self._process is not None and self._process != os.getpid()
 
     def check(self) -> None:
-        """Raise `ClientClosedError` if closed, and what `bind` raises."""
+        """Raise `ClientClosedError` if the client is closed, or an error of `bind`."""
         if self.closed:
             raise ClientClosedError("the client is closed; make a new one")
         self.bind()
 
     def bind(self) -> None:
-        """Belong to this event loop and process; `RuntimeError` if it is another one already."""
-        # First, since a loop that was inherited by a fork is the same object there.
+        """Bind to this event loop and process. Raises `RuntimeError` if bound to another one."""
+        # The process is checked first, because a forked process inherits the same loop object.
         if self.is_inherited:
             raise RuntimeError(
                 f"this NuvoClient belongs to process {self._process}, from which process"
@@ -49,12 +49,12 @@ class Lifetime:
             )
 
     def inside(self) -> "_Inside":
-        """Be inside the client while the block runs; `end` makes it a `ClientClosedError`."""
+        """Track a block while it runs. `end` makes it raise `ClientClosedError`."""
         self.check()
         return _Inside(self)
 
     def end(self, *, own: bool) -> None:
-        """End the blocks of the current task (`own`), or those of all the others."""
+        """End the blocks of the current task (`own`), or the blocks of all other tasks."""
         current = asyncio.current_task()
         for block in tuple(self.blocks):
             if (block.task is current) is own:
@@ -62,9 +62,9 @@ class Lifetime:
 
 
 class _Inside:
-    """A block of a task that can be cancelled from elsewhere, without the task around it.
+    """A block that can be cancelled from outside without cancelling the whole task.
 
-    `asyncio.timeout(None)` does that, too, and costs 4 % of a call more.
+    `asyncio.timeout(None)` can do this too, but makes each call 4 % slower.
     """
 
     __slots__ = ("_cancelled", "_cancelling", "_ending", "_lifetime", "task")
@@ -79,12 +79,12 @@ class _Inside:
         if task is None:
             raise RuntimeError("a NuvoClient has to be used from a task of the event loop")
         self.task = task
-        # Whoever has cancelled the task before, or does so meanwhile, is told apart by this.
+        # This count distinguishes the block's own cancellation from others of the task.
         self._cancelling = task.cancelling()
         self._lifetime.blocks[self] = None
 
     def end(self) -> None:
-        """Cancel the block, unless it ends before the loop comes to that."""
+        """Cancel the block in the loop's next iteration, unless the block has ended by then."""
         if self._ending is None:
             self._ending = asyncio.get_running_loop().call_soon(self._cancel)
 
@@ -108,7 +108,7 @@ class _Inside:
         if still_cancelled or not isinstance(error, asyncio.CancelledError):
             return
         closed = ClientClosedError("the client was closed while the call was under way")
-        # They name what goes on remotely.
+        # The notes name the executions that go on remotely.
         for note in getattr(error, "__notes__", ()):
             closed.add_note(note)
         raise closed

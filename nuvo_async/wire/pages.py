@@ -1,4 +1,4 @@
-"""Goes through the pages of Read all, trusting no `total`."""
+"""Iterates over the pages of Read all, without relying on `total`."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Unpack
@@ -17,14 +17,14 @@ def iterate(
     max_items: int | None,
     **query: Unpack[QueryKeywords],
 ) -> AsyncIterator[Execution]:
-    """Yield each execution that matches once, page by page; `read_page` reads one for its query.
+    """Yield each matching execution once, page by page. `read_page` reads the page of a query.
 
-    Wrong arguments are refused by the call itself, before the iteration begins.
+    The call itself raises an error for wrong arguments, before the iteration begins.
     """
     arguments.integer("page_size", page_size, minimum=1)
     if max_items is not None:
         arguments.integer("max_items", max_items, minimum=0)
-    # Written now, since the caller's mappings may change before the last page is read.
+    # The query is written now, because the caller may change the mappings during the iteration.
     return _iterate(read_page, filter_query(**query), page_size=page_size, max_items=max_items)
 
 
@@ -40,7 +40,7 @@ async def _iterate(
     seen: set[str] = set()
     while max_items is None or len(seen) < max_items:
         page = await read_page(with_pagination(query, limit=limit, offset=offset))
-        # Offsets shift when executions are created meanwhile: some come twice.
+        # Offsets shift when executions are created meanwhile, so some executions appear twice.
         new = {execution.id: execution for execution in page.data if execution.id not in seen}
         for execution in new.values():
             if len(seen) == max_items:
@@ -53,6 +53,6 @@ async def _iterate(
 
 
 def _limit_in_force(asked: int, page: ExecutionPage) -> int:
-    """The server may lower the limit, and says so; anything else that it says is not to go by."""
+    """The limit that the server applied: it may report a lower one. Other values are ignored."""
     lowered = page.pagination.limit
     return lowered if 0 < lowered < asked else asked

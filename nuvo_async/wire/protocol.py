@@ -1,6 +1,6 @@
 """The Execution API's calls as pure functions: call → request, answer → model or error.
 
-Nothing here does I/O, so all of it can be read, and tested, without an event loop.
+These functions do no I/O, so they can be tested without an event loop.
 """
 
 import re
@@ -79,18 +79,18 @@ _MAX_MESSAGE = 500
 _MAX_BODY = 2000
 _MAX_DEPTH = 4
 _MAX_NESTING = 10
-# What a gateway answers when it does not know whether the service behind it acted. 303 points at
-# the outcome of an action that was carried out.
+# These statuses do not show whether the request was acted on: a gateway sends 408 when it does not
+# know, and 303 points to the result of an action that was carried out.
 _UNCLEAR = {303, 408}
 
 
 @frozen(eq=False)
 class Hooks:
-    """What happens to a request, told to whoever asked for it.
+    """Callbacks for the caller of a request.
 
-    `before_sending` is awaited when an attempt has its turn, at this request or at the exchange of
-    a licence key for it: time in the queue before that is nobody's trouble. `on_trouble` is called
-    with what another attempt is to mend.
+    `before_sending` is awaited before each attempt, once the throttle admits it, so that time in
+    the queue does not count as an outage. This includes attempts to exchange a licence key.
+    `on_trouble` is called with each error after which the request is tried again.
     """
 
     before_sending: "Callable[[Request], Awaitable[None]] | None" = None
@@ -100,14 +100,15 @@ class Hooks:
 _NO_HOOKS = Hooks()
 
 
-# Not frozen, since making those takes longer: there is one of each for each attempt.
+# Requests and answers are not frozen, because frozen ones take longer to create.
 @define(eq=False)
 class Request:
-    """What to send: `path` and `query`, relative to the base URL and quoted, and a `body` of JSON.
+    """A request: `path` and `query`, relative to the base URL and quoted, and a `body` of JSON.
 
-    `repeatable` tells that sending it twice does no more than sending it once; `answer_is_secret`
-    that what comes back must not be shown. `sent_at` is when it was sent, by the clock and by the
-    event loop's, as long as nothing has shown that it was not acted on.
+    `repeatable` means that sending it twice has the same effect as sending it once.
+    `answer_is_secret` means that the answer must not be shown. `sent_at` is when it was sent, and
+    `sent_tick` is the same by the event loop's clock. `sent_at` is `None` before that, and again
+    once it is certain that the server did not act on the request.
     """
 
     method: str
@@ -123,13 +124,13 @@ class Request:
 
     @property
     def in_doubt(self) -> bool:
-        """Whether it may have been acted on, for all that is known."""
+        """Whether the server may have acted on the request."""
         return self.sent_at is not None
 
 
 @define(eq=False)
 class Answer:
-    """What came back. `body` is cut, and `complete` is `False`, where it was over the limit."""
+    """An answer. `complete` is `False` if `body` was cut, for example at the size limit."""
 
     request: Request
     status: int
@@ -139,7 +140,7 @@ class Answer:
     redactor: Redactor = field(repr=False)
 
     def excerpt(self, length: int = _MAX_BODY) -> str:
-        """The start of the body, fit to be shown."""
+        """The start of the body, without secrets."""
         if self.request.answer_is_secret and self.status < 400:
             return ""
         most = 4 * (length + self.redactor.longest)  # A character takes up to four bytes.
@@ -147,7 +148,7 @@ class Answer:
         return self.redactor.excerpt(text, length, cut=not self.complete or len(self.body) > most)
 
     def header(self, name: str, length: int = 200) -> str:
-        """A header's value, fit to be shown; empty if there is none."""
+        """A header's value, without secrets; empty if the header is missing."""
         value = self.headers.get(name, "").encode("utf-8", errors="replace").decode()
         return self.redactor.excerpt(printable(value), length)
 
@@ -158,13 +159,13 @@ class _Created(msgspec.Struct):
 
 class _Read(msgspec.Struct):
     data: Execution
-    # Beside `data`, these show that the execution is not in it, but around it.
+    # If these are present beside `data`, the execution is the outer object, and not `data`.
     id: Any = msgspec.UNSET
     pipeline: Any = msgspec.UNSET
     status: Any = msgspec.UNSET
 
 
-# ── What to send ──────────────────────────────────────────────────────────────────────────────
+# ── Requests ──────────────────────────────────────────────────────────────────────────────────
 
 
 def create_execution(pipeline_id: str, hooks: Hooks = _NO_HOOKS) -> Request:
@@ -182,7 +183,7 @@ def read_execution(execution_id: str, hooks: Hooks = _NO_HOOKS) -> Request:
 
 
 def list_executions(query: str, hooks: Hooks = _NO_HOOKS) -> Request:
-    """Read all: `GET execution/` with a query of `query.list_query`."""
+    """Read all: `GET execution/` with a query from `query.list_query`."""
     return Request("GET", "execution/", query, hooks=hooks)
 
 
@@ -196,20 +197,20 @@ def exchange_license_key(key: LicenseKey, hooks: Hooks = _NO_HOOKS) -> Request:
 def revoke_token(token: AccessToken) -> Request:
     """Revoke: `DELETE auth/access-token`.
 
-    Not repeatable: had the first been received, the second would be refused as unauthorized.
+    It is not repeatable: if the first one was received, a second one is refused as unauthorized.
     """
     headers = {"access_token": token.token}
     return Request("DELETE", "auth/access-token", headers=headers, repeatable=False)
 
 
-# ── What came back ────────────────────────────────────────────────────────────────────────────
+# ── Answers ───────────────────────────────────────────────────────────────────────────────────
 
 
 def parsed(parse: Callable[..., T], answer: Answer, *details: str) -> T:
-    """Parse an answer by one of the functions below.
+    """Parse an answer with one of the functions below.
 
-    What they raise comes without their frames, whose variables hold what the server sent: it may
-    be a secret, and some tools show the variables of a traceback.
+    Their frames are removed from the errors that they raise. The variables of those frames hold the
+    server's data, which may include a secret, and some tools show the variables of a traceback.
     """
     try:
         return parse(answer, *details)
@@ -219,7 +220,7 @@ def parsed(parse: Callable[..., T], answer: Answer, *details: str) -> T:
 
 
 def parse_created(answer: Answer, pipeline_id: str) -> list[Execution]:
-    """Create: `{"data": [execution]}`, possibly none."""
+    """Create: `{"data": [execution]}`, possibly an empty list."""
     created = _quick(decode_list, answer, _Created)
     if created is None:
         entries = _structure(answer, _EXECUTIONS, _member(answer, "data"), "data")
@@ -255,9 +256,10 @@ def parse_page(answer: Answer) -> ExecutionPage:
 
 
 def parse_states(answer: Answer) -> States:
-    """Read all, as `parse_page` does, but without the entries that are not as documented.
+    """Read all, like `parse_page`, but without entries that are not as documented.
 
-    One of them must not cost the others; who waits for it reads it by its id, and learns why.
+    One invalid entry must not hide the others. A wait for its execution reads it by id, and reports
+    what is wrong with it.
     """
     page = _quick(decode_list, answer, ExecutionPage)
     if page is None:
@@ -294,7 +296,7 @@ def parse_revoked(answer: Answer) -> None:
 
 
 def error_of(answer: Answer) -> NuvoError:
-    """The error that the status of an answer stands for, by table, where it is no 2xx."""
+    """The error for the status of an answer that is not 2xx, according to the table."""
     if 300 <= answer.status < 400:
         to = answer.header("Location") or "nowhere"
         return _invalid(
@@ -315,24 +317,24 @@ def error_of(answer: Answer) -> NuvoError:
 
 
 def is_refusal(answer: Answer) -> bool:
-    """Whether the answer to a request shows that it was not acted on."""
+    """Whether the answer shows that the server did not act on the request."""
     return (300 <= answer.status < 500 and answer.status not in _UNCLEAR) or answer.status == 503
 
 
 def retry_after(answer: Answer) -> float | None:
-    """`Retry-After`, in seconds or as an HTTP date: seconds from now; `None` if there is none."""
+    """`Retry-After` as seconds from now, or `None`. The header holds seconds or an HTTP date."""
     value = answer.headers.get("Retry-After", "").strip()
     if re.fullmatch(r"[0-9]+(\.[0-9]+)?", value):
         return float(value)
     date = _http_date(value)
     if date is None:
         return None
-    # Measured on the server's own clock where it shows it: ours may be off.
+    # The server's own clock is used if the answer shows it, because the local clock may be wrong.
     return max(0.0, (date - (server_time(answer) or datetime.now(UTC))).total_seconds())
 
 
 def server_time(answer: Answer) -> datetime | None:
-    """`Date`: the server's clock when it answered, in whole seconds; `None` if it does not tell."""
+    """`Date`: the server's time when it answered, in whole seconds; `None` if it is missing."""
     return _http_date(answer.headers.get("Date", ""))
 
 
@@ -347,7 +349,7 @@ def _http_date(value: str) -> datetime | None:
 def _quick(
     decode_body: Callable[[bytes, type[T]], T | None], answer: Answer, shape: type[T]
 ) -> T | None:
-    """Decode a body that nothing else is to be done with; `None` where it is to be looked into."""
+    """Decode a complete 2xx body without secrets; `None` if the body needs a closer look."""
     is_read = 200 <= answer.status < 300 and answer.complete
     if not is_read or answer.redactor.may_be_in(answer.body):
         return None
@@ -388,14 +390,14 @@ def _json(answer: Answer) -> object:
             problem = "expected JSON, got an empty body"
     else:
         if not answer.request.answer_is_secret and answer.redactor.may_be_in(answer.body):
-            # Models end in messages, logs and journals; so none of them gets to hold a secret.
+            # Models end up in messages, logs and journals, so they must not hold a secret.
             return _blanked(json, answer.redactor)
         return json
     raise _invalid(answer, problem, transient=True)
 
 
 def _blanked(json: object, redactor: Redactor, depth: int = 0) -> object:
-    """Blank secrets in all strings that a model may take, which lie no deeper than that."""
+    """Redact secrets in all strings up to a depth below which models take no strings."""
     if isinstance(json, str):
         return redactor.blank(json)
     if isinstance(json, list) and depth < _MAX_NESTING:
@@ -426,7 +428,7 @@ def _all_redacted(answer: Answer, executions: tuple[Execution, ...]) -> tuple[Ex
 def _redacted(answer: Answer, execution: Execution) -> Execution:
     if (error := execution.error) is None:
         return execution
-    # The one free text in an execution, where a secret may be in other letters, too.
+    # This is the only free text in an execution: a secret may be in other letter cases there.
     message = answer.redactor.blank(error.message)
     return attrs.evolve(execution, error=attrs.evolve(error, message=message))
 

@@ -38,13 +38,13 @@ class QueryKeywords(TypedDict, total=False):
 def list_query(
     *, limit: int | None = None, offset: int | None = None, **query: Unpack[QueryKeywords]
 ) -> str:
-    """Write the query of one page of Read all; the errors are those of `filter_query`."""
+    """Write the query of one page of Read all. Raises the same errors as `filter_query`."""
     return with_pagination(filter_query(**query), limit=limit, offset=offset)
 
 
 def with_pagination(query: str, *, limit: int | None, offset: int | None) -> str:
-    """Add to a query which page is asked for."""
-    # Written as it is quoted: each page has them, and the general way took a tenth of its call.
+    """Add the limit and the offset of a page to a query."""
+    # The names are written in quoted form, because quoting them took a tenth of each page's call.
     members = [query] if query else []
     if limit is not None:
         members.append(f"pagination%5Blimit%5D={arguments.integer('limit', limit, minimum=1)}")
@@ -122,13 +122,13 @@ def _flatten(name: str, value: object) -> Iterator[tuple[str, str]]:
     elif isinstance(value, list | tuple):
         nested = list(enumerate(value))
     elif isinstance(value, set | frozenset):
-        # Sets have no order: write the same set the same way each time.
+        # Sets have no order. Sorting writes the same set in the same way each time.
         nested = list(enumerate(sorted(value, key=str)))
     else:
         yield name, _text(name, value)
         return
     if not nested:
-        # `qs` leaves it out, and a filter that is left out matches everything.
+        # `qs` omits an empty list or mapping, and an omitted filter matches everything.
         raise ValueError(f"{name} must not be empty: leave it out to mean everything")
     for key, item in nested:
         yield from _flatten(f"{name}[{key}]", item)

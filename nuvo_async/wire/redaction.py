@@ -1,13 +1,13 @@
-"""Keeps secrets out of everything that is shown."""
+"""Redacts secrets in all texts that are shown."""
 
 import re
 
 __all__ = ["BLANK", "Redactor", "printable"]
 
 BLANK = "[secret]"
-# Anything shorter is a word that texts may hold by chance, and no secret worth the name.
+# Shorter secrets are not redacted, because texts may contain them by chance.
 _SHORTEST = 6
-# A client that lives for months renews its token often, and forgets the oldest.
+# A client may run for months and renew its token often. It forgets the oldest tokens.
 _MOST_SECRETS = 8
 _HTML = {
     "&": "&amp;",
@@ -25,12 +25,12 @@ _LONGEST_FORM = len("&#x0000001f600;") + 1
 
 
 def printable(text: str) -> str:
-    """Replace what would steer a terminal."""
+    """Replace characters that would control a terminal."""
     return "".join(one if one.isprintable() else " " for one in text)
 
 
 class Redactor:
-    """Knows every secret of one client, and blanks each in text that a server sent."""
+    """Knows the secrets of one client, and redacts them in texts from the server."""
 
     def __init__(self) -> None:
         self._secrets: list[str] = []
@@ -38,12 +38,12 @@ class Redactor:
         self._marks: list[bytes] = []
 
     def add(self, secret: str) -> None:
-        """Blank this secret from now on, also where it is escaped for JSON, HTML or a URL."""
+        """Redact this secret from now on, also if it is escaped for JSON, HTML or a URL."""
         if len(secret) < _SHORTEST or secret in self._secrets:
             return
         self._secrets.append(secret)
         if len(self._secrets) > _MOST_SECRETS:
-            del self._secrets[1]  # The first is what the client was made with, and stays.
+            del self._secrets[1]  # The first secret was given to the client, and is kept.
         longest_first = sorted(self._secrets, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(_pattern_of, longest_first)), re.IGNORECASE)
         self._marks = [
@@ -51,8 +51,8 @@ class Redactor:
         ]
 
     def may_be_in(self, body: bytes) -> bool:
-        """Whether a secret may be in there as it is, or with what is not plain escaped."""
-        for mark in self._marks:  # noqa: SIM110 - a generator takes longer than what it does here
+        """Whether a body may contain a secret, also if its special characters are escaped."""
+        for mark in self._marks:  # noqa: SIM110 - a generator would take longer than the test
             if mark in body:
                 return True
         return False
@@ -63,18 +63,18 @@ class Redactor:
 
     @property
     def longest(self) -> int:
-        """The most characters that a secret can take up in a text."""
+        """The largest number of characters that a secret can have in a text."""
         return max((sum(map(_width, secret)) for secret in self._secrets), default=0)
 
     def excerpt(self, text: str, length: int, *, cut: bool = False) -> str:
-        """Blank the secrets, then shorten the text: half a secret would be one too.
+        """Redact the secrets before shortening the text, so that no part of a secret is left.
 
-        `cut` tells that the text itself is but the beginning of one.
+        `cut` means that the text is only the beginning of a longer one.
         """
         start = text[: length + self.longest]
         blanked = self.blank(start)
         if cut or len(start) < len(text):
-            # Its end may be the first half of a secret, and came closer if others were blanked.
+            # The end may be the first part of a secret, and redaction may have moved it forward.
             blanked = blanked[: max(0, len(blanked) - self.longest)]
         elif len(blanked) <= length:
             return blanked
@@ -82,7 +82,7 @@ class Redactor:
 
 
 def _pattern_of(secret: str) -> str:
-    # What pads base64 is left out at times.
+    # The padding of base64 is sometimes omitted.
     bare = _BACKSLASHES.sub(r"\\", secret).rstrip("=")
     return f"{''.join(map(_forms, bare))}(?:{_forms('=')}){{0,2}}"
 
@@ -91,7 +91,7 @@ def _forms(character: str) -> str:
     """The pattern of a character as it is, or escaped for JSON, HTML or a URL."""
     if _is_plain(character):
         return character
-    if character == "\\":  # A run of them is one here, and is taken whole: escapes double them.
+    if character == "\\":  # A run of backslashes counts as one, because escaping doubles them.
         return r"(?>\\{1,64}|%(?:25){0,3}5c|&\#0{,6}92;|&\#x0{,6}5c;)"
     code = f"{ord(character):04x}"
     percent = "".join(f"%(?:25){{0,3}}{byte:02x}" for byte in character.encode())
@@ -108,7 +108,7 @@ def _forms(character: str) -> str:
 
 
 def _is_plain(character: str) -> bool:
-    # Hardly anything escapes these, and a token has hundreds of them: alternatives would take long.
+    # These are almost never escaped. A token has hundreds of them, so alternatives would be slow.
     return character.isascii() and character.isalnum()
 
 

@@ -1,4 +1,4 @@
-"""How often, and after how long, a request may be sent again."""
+"""The retry policy: how often a request may be sent again, and after which delays."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -17,13 +17,14 @@ def _at_least_one(_: Any, attribute: "Attribute[Any]", value: object) -> None:
 
 @frozen(kw_only=True)
 class RetryPolicy:
-    """How a call that got no answer, or a refusal that passes, is tried again. Times are seconds.
+    """How a call is retried after no answer or a temporary refusal. Times are in seconds.
 
     `max_attempts` counts the first attempt, so 1 means no retry. The delay before retry n is
     random between 0 and `base_delay` x 2**n, at most `max_delay` (full jitter). A `Retry-After`
-    of the server is obeyed instead, up to `max_retry_after`; beyond it the call fails at once.
+    from the server replaces this delay, up to `max_retry_after`. If it is longer, the call fails
+    at once.
 
-    Raises `ValueError` for a figure that is negative or not finite, for `max_attempts` below 1,
+    Raises `ValueError` for a number that is negative or not finite, for `max_attempts` below 1,
     and for a `max_delay` below `base_delay`.
     """
 
@@ -39,9 +40,10 @@ class RetryPolicy:
             )
 
     def delays(self) -> Iterator[float]:
-        """Yield the delay before each retry of one call, where the server named none."""
-        # Without a base there is nothing to double: at its maximum, the generator stops to count.
+        """Yield the delay before each retry of one call, for when the server requests none."""
+        # A base delay of 0 never grows by doubling. With a maximum of 0, the generator stops
+        # counting.
         most = self.max_delay if self.base_delay else 0
         longest = backoff.expo(factor=self.base_delay, max_value=most)
-        next(longest)  # backoff's generators yield nothing first, to be sent to.
+        next(longest)  # backoff's generators first yield `None`, because they accept `send`.
         yield from map(backoff.full_jitter, longest)

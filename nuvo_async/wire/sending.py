@@ -1,4 +1,4 @@
-"""Makes sure of what aiohttp sends in one attempt: its body, its credentials, and nothing twice."""
+"""Controls what aiohttp sends in one attempt: the body, the credentials, and nothing twice."""
 
 import aiohttp
 from aiohttp.abc import AbstractStreamWriter
@@ -10,12 +10,12 @@ __all__ = ["Body", "authorized", "is_kept_back", "once"]
 
 
 class Body(aiohttp.Payload):
-    """A body of JSON that knows whether aiohttp has begun to send it, and the request with it.
+    """A JSON body that records whether aiohttp has begun to send it, and thus the request.
 
-    The bytes can be had from its methods alone, so that none are sent past them.
+    The bytes are only accessible through its methods, so each way to send them is recorded.
     """
 
-    _autoclose = True  # There is nothing to close, and no warning to give.
+    _autoclose = True  # The body has nothing to close, so aiohttp need not warn.
 
     def __init__(self, content: bytes) -> None:
         super().__init__(None, content_type="application/json")
@@ -25,47 +25,47 @@ class Body(aiohttp.Payload):
 
     @property
     def size(self) -> int:
-        """How long it is: asked for when a request is made of it."""
+        """The length in bytes. aiohttp reads it when it makes a request with this body."""
         self.is_taken = True
         return len(self._content)
 
     def peek(self) -> bytes:
-        """Look at the bytes, without sending them."""
+        """Return the bytes without sending them."""
         return self._content
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
-        """Give the text away, to be sent by others."""
+        """Return the text. The caller may send it, so the body counts as sent."""
         self.is_sent = True
         return self._content.decode(encoding, errors)
 
     async def write(self, writer: AbstractStreamWriter) -> None:
-        """Send it, unless a connection that was kept turns out to be closing."""
+        """Send the body. It does not count as sent if a reused connection is already closing."""
         self.is_sent = self.is_sent or not _is_closing(writer)
         await writer.write(self._content)
 
 
 def _is_closing(writer: AbstractStreamWriter) -> bool:
-    """Whether aiohttp, which looks at the same, will refuse to write anything."""
+    """Whether aiohttp will refuse to write. It makes the same check."""
     if not isinstance(writer, StreamWriter):
         return False
     return writer.transport is None or writer.transport.is_closing()
 
 
 def is_kept_back(body: Body | None, cause: BaseException) -> bool:
-    """Whether it is certain, after an exception, that nothing was sent."""
+    """Whether it is certain, after an exception, that the request was not sent."""
     if body is not None and body.is_sent:
         return False
     if is_before_sending(cause):
         return True
-    # Where no request was made of the body, the exception may be from a mock in aiohttp's place.
+    # If aiohttp did not use the body, the exception may come from a mock in place of aiohttp.
     return body is not None and body.is_taken
 
 
 def authorized(authorization: str | None) -> aiohttp.ClientMiddlewareType:
-    """Make a middleware that sets `Authorization`, or takes away what aiohttp found in `.netrc`.
+    """Make a middleware that sets `Authorization`, or removes a login that came from `.netrc`.
 
-    A session with `trust_env` looks there for each host, and refuses a request that has the header
-    already. So the header is set when that is over.
+    A session with `trust_env` looks up each host in `.netrc`, and refuses a request that already
+    has the header. So this middleware sets the header after the lookup.
     """
 
     async def middleware(
@@ -80,10 +80,10 @@ def authorized(authorization: str | None) -> aiohttp.ClientMiddlewareType:
 
 
 def once(body: Body | None) -> aiohttp.ClientMiddlewareType:
-    """Make a middleware that lets a request through to the server once, and repeats the outcome.
+    """Make a middleware that sends a request to the server once, and then repeats the outcome.
 
-    aiohttp sends a DELETE again when the connection breaks, and a middleware of the caller's own
-    may send anything again.
+    aiohttp sends a DELETE again when the connection breaks, and the caller's own middlewares may
+    send any request again.
     """
     outcome: aiohttp.ClientResponse | Exception | None = None
 
@@ -96,7 +96,7 @@ def once(body: Body | None) -> aiohttp.ClientMiddlewareType:
         if outcome is not None:
             raise outcome
         if body is not None and request.body is not body:
-            body.is_sent = True  # Another middleware has put its own in the place of it.
+            body.is_sent = True  # Another middleware has replaced the body.
         outcome = aiohttp.ClientConnectionError("it was cut off, and is not sent again")
         try:
             outcome = await handler(request)

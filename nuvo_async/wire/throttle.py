@@ -1,4 +1,4 @@
-"""How much is sent at once: the requests in flight, tuned by what the server refuses."""
+"""Limits the requests in flight, and adapts the limit to the server's refusals."""
 
 import asyncio
 import logging
@@ -10,11 +10,11 @@ _log = logging.getLogger("nuvo_async")
 
 
 class Throttle:
-    """Holds back the requests of one client.
+    """Limits the requests of one client.
 
-    At most `max_concurrency` are in flight. When the server asks for less, all of them pause, and
-    then fewer are let through: half of what was in flight, and one more for each round of answers
-    (additive increase, multiplicative decrease).
+    At most `max_concurrency` requests are in flight. When the server asks for less, all requests
+    pause. After that the limit is half of what was in flight, and grows by one for each round of
+    answers (additive increase, multiplicative decrease).
     """
 
     def __init__(self, max_concurrency: int) -> None:
@@ -25,7 +25,7 @@ class Throttle:
         self._resume_at = self._tuned_at = float("-inf")
 
     def enter_at_once(self) -> float | None:
-        """Take a place if there is one; return when that was, by the loop's clock."""
+        """Take a slot if one is free, and return the time by the loop's clock; else `None`."""
         now = asyncio.get_running_loop().time()
         if self._queue or not self._has_room(now):
             return None
@@ -33,9 +33,9 @@ class Throttle:
         return now
 
     async def enter(self) -> float:
-        """Wait for a place, and for the end of a pause; return when that was.
+        """Wait for a slot, and for the end of a pause; return the time at which it was taken.
 
-        Whoever has entered must `leave`.
+        The caller must then call `leave`.
         """
         if (entered := self.enter_at_once()) is not None:
             return entered
@@ -46,13 +46,13 @@ class Throttle:
         try:
             await turn
         except asyncio.CancelledError:
-            if not turn.cancelled():  # It was admitted at that very moment.
+            if not turn.cancelled():  # It was admitted at the same moment.
                 self.leave()
             raise
         return loop.time()
 
     def leave(self) -> None:
-        """Give the place to the next in the queue."""
+        """Release the slot to the next request in the queue."""
         self._in_flight -= 1
         if self._queue:
             self._admit()
@@ -63,15 +63,16 @@ class Throttle:
     def _admit(self) -> None:
         while self._queue and self._has_room(asyncio.get_running_loop().time()):
             turn = self._queue.popleft()
-            if not turn.done():  # Whoever waited for it may have been cancelled.
+            if not turn.done():  # The waiting task may have been cancelled.
                 self._in_flight += 1
                 turn.set_result(None)
 
     def pause(self, seconds: float, *, entered: float) -> None:
-        """Send nothing for that long, and then less: the server refused what `entered` then.
+        """Send nothing for that long, and then less: the server refused a request.
 
-        A pause under way is never shortened. What was sent before the last tuning tells nothing of
-        it, so many refusals at once count as one.
+        `entered` is when that request took its slot. A pause is never shortened. The limit is not
+        lowered again for a request that was sent before it was last lowered, so many refusals at
+        once count as one.
         """
         loop = asyncio.get_running_loop()
         now = loop.time()
@@ -89,21 +90,22 @@ class Throttle:
             _log.info("the server asks for less: nothing is sent for %.2f s", seconds)
 
     def _resume(self, planned: float) -> None:
-        # By the clock it may be a little too early: timers are as exact as the system's ticks.
+        # The clock is not checked: timers have the resolution of the system's ticks, and may fire
+        # a little early.
         if self._resume_at == planned:
             self._resume_at = float("-inf")
             self._admit()
 
     async def sit_out(self) -> float:
-        """Wait for the end of a pause that began after entering; return when that was."""
+        """Wait for the end of a pause that began after `enter`; return the time after the wait."""
         loop = asyncio.get_running_loop()
-        # It may have been made longer meanwhile.
+        # The pause may have been extended meanwhile.
         while (left := self._resume_at - loop.time()) > 0:  # noqa: ASYNC110
             await asyncio.sleep(left)
         return loop.time()
 
     def relax(self) -> None:
-        """Let more through: the server has answered."""
+        """Raise the limit, because the server has answered."""
         if self._room == self._most:
             return
         before = int(self._room)

@@ -1,4 +1,4 @@
-"""Sends one request over aiohttp, once, and safely. The only file that knows `ClientSession`."""
+"""Sends one request over aiohttp, once and safely. Only this file uses `ClientSession` to send."""
 
 import asyncio
 import ipaddress
@@ -29,7 +29,7 @@ _HEADERS = {"Accept": "application/json", "User-Agent": f"nuvo-async/{__version_
 
 
 def checked_base_url(base_url: str | URL, name: str = "base_url") -> URL:
-    """Return the URL with its trailing slash; `ConfigurationError` if it cannot be used."""
+    """Return the URL with a trailing slash. Raises `ConfigurationError` if it cannot be used."""
     if not isinstance(base_url, str | URL):
         raise TypeError(f"{name} must be a string or a URL, not {type(base_url).__name__}")
     try:
@@ -61,26 +61,26 @@ def _is_loopback(host: str) -> bool:
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Connections that a forked process leaves alone when it drops its copy of them.
+    """Connections that a forked process does not close when it drops its copy of them.
 
-    aiohttp would close them, and with that have the event loop of the first process, which shares
-    its list of sockets with the copy, hear nothing of them any more.
+    aiohttp would close them in the forked process. Both processes share the event loop's list of
+    sockets, so the loop of the first process would then no longer see events of these sockets.
     """
 
     def __init__(self) -> None:
-        # There is no limit of its own: the throttle holds back before a request's time begins to
-        # count, so that queueing never ends in a timeout.
+        # The connector has no limit. The throttle limits requests before their timeout starts, so
+        # that queueing never causes a timeout.
         super().__init__(limit=0)
         self._process = os.getpid()
 
-    # Bound here, as the modules may be gone when the interpreter ends.
+    # `getpid` is bound here, because modules may be unloaded when the interpreter exits.
     def __del__(self, *args: Any, getpid: Callable[[], int] = os.getpid) -> None:
         if self._process == getpid():
             super().__del__(*args)
 
 
 class Transport:
-    """One `ClientSession`: made when needed and closed with the client, or the caller's own."""
+    """Sends over one `ClientSession`: its own, made when needed, or one from the caller."""
 
     def __init__(
         self,
@@ -102,9 +102,10 @@ class Transport:
         self._sent_token: AccessToken | None = None
         self._sent_headers: CIMultiDict[str] = CIMultiDict()
         self._sent_with_body: CIMultiDict[str] = CIMultiDict()
-        # A connection that hangs in the making must end a little before the whole attempt does,
-        # to be told apart from an answer that does not come: only then is it known that the
-        # server received nothing. The threshold keeps aiohttp from rounding times up to seconds.
+        # The connect timeout is a little shorter than the total. So a connection that could not be
+        # set up differs from an answer that does not come: only in the first case it is certain
+        # that the server received nothing. The threshold prevents aiohttp from rounding up to
+        # seconds.
         self._timeout = aiohttp.ClientTimeout(
             total=request_timeout,
             connect=request_timeout - min(0.1 * request_timeout, 1.0),
@@ -112,7 +113,7 @@ class Transport:
         )
 
     async def send(self, request: Request, token: AccessToken | None) -> Answer | Trouble:
-        """Send a request once. Returns trouble instead of raising it, to be looked at first."""
+        """Send a request once. Errors are returned, so that the caller can decide to retry."""
         session = self._session
         if session is None or session.closed:
             session = self._open_session()
@@ -152,19 +153,19 @@ class Transport:
 
     @property
     def is_closed(self) -> bool:
-        """Whether nothing is left to close; a session of the caller's is not ours to close."""
+        """Whether nothing is left to close. The client never closes a session from the caller."""
         if not self._owned or self._session is None:
             return True
         return self._closing is not None and self._closing.done()
 
     async def close(self) -> None:
-        """Close the session. Where a call was cancelled, the next one waits for the rest."""
+        """Close the session. If this is cancelled, the next `close` waits for the rest."""
         if self.is_closed or self._session is None:
             return
         if self._closing is None:
             self._closing = asyncio.create_task(self._session.close())
-        # To cancel this leaves the task alone, since half a closing would leave sockets behind. It
-        # ends as soon as the loop has dropped them.
+        # A cancellation does not reach the task, because a partial close would leave sockets open.
+        # The task ends as soon as the loop has dropped them.
         await asyncio.wait([self._closing])
         self._closing.result()
 
@@ -175,14 +176,14 @@ class Transport:
         self._session = aiohttp.ClientSession(
             connector=_Connector(), cookie_jar=aiohttp.DummyCookieJar()
         )
-        # aiohttp by itself sends a GET or DELETE once more when the connection breaks: past the
-        # policy, and a Revoke that was carried out would be told as refused. There is no public
-        # way to have it leave that to us; its own test client does the same.
+        # By default, aiohttp sends a GET or DELETE again when the connection breaks. This ignores
+        # the retry policy, and a Revoke that was carried out would be reported as refused. There is
+        # no public option to turn this off; aiohttp's own test client sets the same attribute.
         self._session._retry_connection = False  # noqa: SLF001
         return self._session
 
     def _check_cancellation(self, session: aiohttp.ClientSession) -> None:
-        """Raise `ClientClosedError` where a session that closes cancelled what waited for it."""
+        """Raise `ClientClosedError` if the session was closed and has cancelled the request."""
         task = asyncio.current_task()
         if session.closed and task is not None and not task.cancelling():
             self._open_session()
@@ -206,11 +207,11 @@ class Transport:
         body: Body | None,
         token: AccessToken | None,
     ) -> dict[str, Any]:
-        """The headers, and for a session of the caller's what keeps it from adding to them."""
+        """The headers, and middlewares that stop a session from the caller from changing them."""
         headers = self._headers(request, token)
         if self._owned:
             return {"headers": headers}
-        # What is given for a request takes the place of the session's own, which has no other name.
+        # Middlewares of a request replace those of the session, which have no public attribute.
         middlewares = [*session._middlewares]  # noqa: SLF001
         if session.trust_env:
             headers = headers.copy()
@@ -220,7 +221,7 @@ class Transport:
         return {"headers": headers, "middlewares": middlewares}
 
     def _headers(self, request: Request, token: AccessToken | None) -> CIMultiDict[str]:
-        # Made once for each token, in the form that aiohttp wants: that is 3 % of a call.
+        # Headers are built once for each token, in the type of aiohttp: this saves 3 % of a call.
         if token is not self._sent_token or not self._sent_headers:
             self._sent_token = token
             headers = CIMultiDict(_HEADERS)
@@ -242,7 +243,7 @@ class Transport:
         except (aiohttp.ClientError, OSError):
             if response.status < 300:
                 raise
-            room = -1  # What came of it is but a comment on the status, which tells enough.
+            room = -1  # The status is enough, and the body would only explain it.
         finally:
             if room < 0:
                 response.close()

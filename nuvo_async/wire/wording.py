@@ -1,4 +1,4 @@
-"""Says in plain words what an exception of aiohttp means, and what to check."""
+"""Explains an exception of aiohttp in plain words, with what to check."""
 
 import errno
 import os
@@ -31,14 +31,14 @@ _REASONS = {
 _OUT_OF_FILES = {errno.EMFILE, errno.ENFILE}
 _NO_TLS = {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"}
 _ENCODING = re.compile(r"\b(gzip|deflate|br|zstd)\b")
-# The reasons of the parser are fixed texts, and what follows them is what the server sent.
+# The parser's reasons are fixed texts. They are followed by data from the server.
 _PARSER_REASON = re.compile(r"([A-Z][A-Za-z ,'-]+):\n")
-# The credentials of a proxy, and the headers of an answer that broke off.
+# Credentials of a proxy, and headers of an answer that was cut off.
 _NOT_TO_BE_SHOWN = re.compile(r"BasicAuth\(|//[^/\s'\"]*:[^/\s'\"]*@|RawResponseMessage\(")
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield an exception, and those that it came from."""
+    """Yield an exception, and then its causes."""
     link: BaseException | None = error
     while link is not None:
         yield link
@@ -46,9 +46,9 @@ def chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def shown(cause: BaseException) -> str | None:
-    """All that an exception shows; `None` if headers or the password of a proxy are in it."""
+    """The text of an exception and its causes; `None` if it has headers or a proxy password."""
     links = tuple(chain(cause))
-    # They show the headers of the request.
+    # Response errors show the headers of the request.
     if any(isinstance(link, aiohttp.ClientResponseError) for link in links):
         return None
     text = "".join(f"{link}{link!r}" for link in links)
@@ -56,20 +56,20 @@ def shown(cause: BaseException) -> str | None:
 
 
 def text_of(cause: BaseException) -> str:
-    """Name an exception in its own words, where those may be shown."""
+    """The name of an exception, and its own text if that may be shown."""
     name = type(cause).__name__
     return f"{name}: {cause}" if str(cause) and shown(cause) is not None else name
 
 
 def is_of_proxy(cause: BaseException) -> bool:
-    """Whether it is about the answer of a proxy that was asked for a tunnel."""
+    """Whether the exception is about a proxy's answer to a request for a tunnel."""
     if not isinstance(cause, aiohttp.ClientResponseError):
         return False
     return cause.request_info.method == "CONNECT"
 
 
 def unreadable(cause: BaseException) -> str | None:
-    """What is wrong with an answer that came and cannot be read; `None` if none came."""
+    """What is wrong with an answer that cannot be read; `None` if there was no answer."""
     if is_of_proxy(cause):
         return None
     is_parsed = isinstance(cause, aiohttp.ClientResponseError)
@@ -83,7 +83,7 @@ def unreadable(cause: BaseException) -> str | None:
 
 
 def _malformed(error: http_exceptions.BadHttpMessage) -> str | None:
-    # The message itself may hold headers, or a part of the body.
+    # The message may contain headers or a part of the body, so it is not shown.
     if isinstance(error, http_exceptions.LineTooLong):
         sizes = [f"{one} bytes" for one in error.args if isinstance(one, int)]
         return (
@@ -102,7 +102,7 @@ def _malformed(error: http_exceptions.BadHttpMessage) -> str | None:
 
 
 def problem_of(cause: BaseException) -> str:
-    """What kept an answer from coming."""
+    """Why there was no answer."""
     if _is_out_of_files(cause):
         return (
             "this process has too many open files; close some, raise the limit (ulimit -n),"
@@ -129,7 +129,7 @@ def problem_of(cause: BaseException) -> str:
 
 def _is_out_of_files(cause: BaseException) -> bool:
     if isinstance(cause, aiohttp.ClientConnectorDNSError):
-        # The system's resolver does not say that it could open no file. So try it.
+        # The system's resolver does not report that it could not open a file. So this tries it.
         try:
             os.close(os.open(os.devnull, os.O_RDONLY))
         except OSError as error:
