@@ -1,8 +1,8 @@
-"""Many executions or pipelines at once, and the journal of what was done.
+"""Many executions or pipelines at once, and the journal that records their progress.
 
-Polling and HTTP never belong here: `waiting` polls, and `wire` sends.
+This package does not poll or send requests: `waiting` polls, and `wire` sends.
 
-This file is the door: other packages import only the names in its `__all__`.
+Other packages import only the names in this file's `__all__`.
 """
 
 from nuvo_async.batches.fan_out import FanOut

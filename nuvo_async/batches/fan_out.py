@@ -1,4 +1,4 @@
-"""What a client does with many executions or pipelines at once, each as one call."""
+"""The client's methods for many executions or pipelines at once."""
 
 import os
 from collections.abc import AsyncGenerator, Callable, Iterable
@@ -19,7 +19,7 @@ __all__ = ["FanOut"]
 
 @frozen
 class FanOut:
-    """The batches of one client. `NuvoClient` documents its methods, by the same names."""
+    """The batches of one client. `NuvoClient` has methods of the same names, with documentation."""
 
     api: ExecutionAPI
     poller: Poller
@@ -49,7 +49,7 @@ class FanOut:
         return finished
 
     async def run_pipeline(self, pipeline_id: str, options: WaitOptions) -> list[Execution]:
-        """Create, and wait for every execution that was created."""
+        """Create, and wait for all executions that were created."""
         with self.lifetime.inside():
             created = await self.api.create(pipeline_id)
         return await self.wait_for_all(created, options)

@@ -1,4 +1,4 @@
-"""What systems do differently: to lock a file, and to have the disk confirm a new name."""
+"""What differs between systems: locking a file, and syncing a new file name to disk."""
 
 import errno
 import os
@@ -8,14 +8,14 @@ from pathlib import Path
 
 __all__ = ["lock", "sync_folder", "unlock"]
 
-# A file system that cannot sync a folder, and a folder that we are not allowed to read.
+# The file system cannot sync a folder, or this process may not read the folder.
 _NOT_SUPPORTED = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 _NOT_ALLOWED = {errno.EACCES, errno.EPERM}
 
 if sys.platform == "win32":
     import msvcrt
 
-    # A byte far behind the end: others may still read the file.
+    # A byte far beyond the end is locked, so that other processes can still read the file.
     _LOCKED_BYTE = 2**62
 
     def lock(file: FileIO) -> None:
@@ -32,7 +32,7 @@ if sys.platform == "win32":
         msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
 
     def sync_folder(_: Path) -> bool:
-        """Do nothing: the system has no way to do it, and no need."""
+        """Do nothing: Windows cannot sync a folder, and does not need to."""
         return True
 
 else:
@@ -43,11 +43,11 @@ else:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def unlock(file: FileIO) -> None:
-        """Release a file that was locked, also for processes that were forked meanwhile."""
+        """Release a file that was locked, also in processes that were forked meanwhile."""
         fcntl.flock(file, fcntl.LOCK_UN)
 
     def sync_folder(folder: Path) -> bool:
-        """Have the names in a folder on disk; return whether that is possible."""
+        """Sync the names in a folder to disk; return whether that is possible."""
         try:
             descriptor = os.open(folder, os.O_RDONLY)
             try:

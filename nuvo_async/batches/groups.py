@@ -1,4 +1,4 @@
-"""Several tasks at once, all of which have ended before their caller goes on."""
+"""Runs several tasks at once. All of them have ended before their caller continues."""
 
 import asyncio
 from collections.abc import Coroutine, Iterable
@@ -10,14 +10,15 @@ T = TypeVar("T")
 
 
 async def together(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """Await all at once, and return what they return, in order.
+    """Await all at once, and return their results in order.
 
-    The first that raises cancels the others, and its error comes out as it is, in no group. So does
-    a cancellation of the caller, whatever the others raise when they end. It waits for them to
-    clean up; a second cancellation ends that, too, at once.
+    The first task that raises cancels the others, and its error is raised unchanged, not in a
+    group. A cancellation of the caller also cancels all tasks and is raised, even if they raise
+    errors when they end. Both wait until the tasks have cleaned up. A second cancellation ends this
+    wait at once.
 
-    An `asyncio.TaskGroup` would leave a cancellation behind in the caller's task before Python
-    3.13, and swallow or repeat one from outside.
+    Before Python 3.13, an `asyncio.TaskGroup` leaves a cancellation pending in the caller's task,
+    and swallows or repeats a cancellation from outside.
     """
     tasks = [asyncio.create_task(work) for work in works]
     left = set(tasks)
@@ -35,9 +36,9 @@ async def together(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
 
 
 async def _end(tasks: set[asyncio.Task[Any]]) -> None:
-    """Cancel tasks, once, so that nothing cuts off what they do to clean up, and await them."""
+    """Cancel tasks, and await them. They are cancelled once, so that they can clean up."""
     for task in tasks:
-        # Nobody asks for what they raise; the event loop would complain of that.
+        # Their exceptions are retrieved here, because asyncio logs exceptions that never are.
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
         task.cancel()
     if tasks:

@@ -34,12 +34,13 @@ class _Record:
 class JournalFile:
     """A journal's file, open for one run.
 
-    It has two threads. One writes each record at once, so that it survives the end of this process.
-    The other has the disk confirm all that was written meanwhile, which may take long. Both finish
-    what was handed over even if its caller is cancelled, the event loop closed or the program over.
+    The file has two threads. One writes each record at once, so that the record survives the end of
+    this process. The other syncs all written records to disk, which may take long. Both finish the
+    records they were given, even if the caller is cancelled, the event loop is closed or the
+    program ends.
 
-    After a failure no intent is accepted, and the intents that the disk has not confirmed are
-    removed again, since nothing was sent for them. Other records are still written if possible.
+    After a failure, no intent is accepted. Intents that are not synced to disk are removed again,
+    because nothing was sent for them. Other records are still written if possible.
     """
 
     def __init__(self, path: Path) -> None:
@@ -49,14 +50,15 @@ class JournalFile:
         self._syncer = ThreadPoolExecutor(1, thread_name_prefix="nuvo-journal-syncer")
         self._newest: Future[None] | None = None
         self._closing: Future[None] | None = None
-        # What both threads use, under the lock: where the file ends, and how far it is confirmed.
+        # Both threads use these under the lock. `_size` is the length of the file, and `_confirmed`
+        # is how much of it is synced to disk.
         self._lock = threading.Lock()
         self._size = self._confirmed = 0
         self._unconfirmed: list[_Record] = []
         self._failure: OSError | None = None
 
     async def open(self, pipeline_ids: Sequence[str]) -> list[Entry]:
-        """Lock the file, and return what it holds about these pipelines."""
+        """Lock the file, and return its entries for these pipelines."""
         opening = self._writer.submit(self._open, pipeline_ids)
         await _done(opening)
         return opening.result()
@@ -67,7 +69,7 @@ class JournalFile:
         return self._failure is not None
 
     def check(self) -> None:
-        """Raise `JournalError` if the file could not be written, or is not in its place."""
+        """Raise `JournalError` if the file could not be written, or was moved or replaced."""
         if self._failure is not None:
             raise JournalError(
                 f"journal {self._path} cannot be written: {_reason(self._failure)};"
@@ -75,23 +77,23 @@ class JournalFile:
             ) from self._failure
 
     def hand_over(self, line: bytes, *, is_intent: bool = False) -> None:
-        """Have a line written, whatever becomes of the caller."""
+        """Queue a line to be written, even if the caller is cancelled."""
         if self._file is None or self._file.closed:
             raise JournalError(f"journal {self._path} is not open in this process")
         written = self._writer.submit(self._write, self._file, _Record(line, is_intent))
         self._newest = self._syncer.submit(self._sync, self._file, written)
 
     async def settle(self) -> None:
-        """Return once the disk has confirmed every line so far."""
+        """Return once all lines so far are synced to disk."""
         if (newest := self._newest) is not None:
             await _done(newest)
             newest.result()
         self.check()
 
     async def close(self) -> None:
-        """Finish what was handed over, and release the file."""
+        """Write all queued lines, and release the file."""
         await _done(self._begin_closing())
-        # The last jobs are done, so that this takes no time, and leaves no thread behind.
+        # All jobs are done, so this does not block. It ends the threads.
         self._writer.shutdown()
         self._syncer.shutdown()
 
@@ -104,7 +106,7 @@ class JournalFile:
         return self._closing
 
     def abandon(self) -> None:
-        """Leave the file to the parent process, whose threads this forked child does not have."""
+        """Leave the file to the parent process: a forked child does not have its threads."""
         if self._file is not None:
             self._file.close()
         self._closing = Future()
@@ -133,7 +135,7 @@ class JournalFile:
             file.truncate(contents.length)
         self._size = contents.length
         self._append(file, contents.missing)
-        os.fsync(file.fileno())  # Also what a process that was killed has only written.
+        os.fsync(file.fileno())  # A killed process may have written records without a sync.
         self._confirmed = self._size
         if not file_system.sync_folder(self._path.parent):
             _log.warning(
@@ -155,7 +157,7 @@ class JournalFile:
 
     def _sync(self, file: FileIO, written: Future[int]) -> None:
         if written.result() <= self._confirmed:
-            return  # It was confirmed together with the one before.
+            return  # The previous sync included it.
         with self._lock:
             size, count = self._size, len(self._unconfirmed)
         try:
@@ -170,7 +172,7 @@ class JournalFile:
                 self._fail(file, error)
 
     def _release(self, written: Future[int]) -> None:
-        written.result()  # The file may only be opened now.
+        written.result()  # `_open` may have been running until now.
         if (file := self._file) is not None:
             self._sync(file, written)
             try:
@@ -179,7 +181,7 @@ class JournalFile:
                 file.close()
 
     def _append(self, file: FileIO, line: bytes) -> None:
-        """Write all of a line, or nothing of it."""
+        """Write a line completely, or not at all."""
         self._check_size(file)
         rest = memoryview(line)
         try:
@@ -217,7 +219,7 @@ class JournalFile:
 
 
 async def _done(job: Future[Any]) -> None:
-    """Wait for a thread's job. A cancellation ends the waiting, and never the job."""
+    """Wait for a job of a thread. A cancellation ends only the wait, and not the job."""
     loop = asyncio.get_running_loop()
     done = asyncio.Event()
 

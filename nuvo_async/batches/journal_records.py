@@ -1,4 +1,4 @@
-"""The records of a journal: how each is written, and what a file of them means.
+"""The records of a journal: how they are written and read.
 
 The format is documented in `nuvo_async.batches.journal`.
 """
@@ -36,13 +36,13 @@ class Readable(Protocol):
     """A binary file."""
 
     def read(self, size: int = -1, /) -> bytes:
-        """Read so many bytes, or all."""
+        """Read `size` bytes, or all."""
         ...
 
 
 @frozen
 class Entry:
-    """What the journal knows of one pipeline: nothing yet, or one of these."""
+    """The state of one pipeline in the journal: no attribute is set, or exactly one."""
 
     sent_at: datetime | None = None
     created: tuple[Execution, ...] | None = None
@@ -51,7 +51,7 @@ class Entry:
 
 @frozen
 class Contents:
-    """What a file holds: its entries, how many bytes of it count, and what is missing there."""
+    """The contents of a file: `entries`, `length` in valid bytes, and the `missing` bytes."""
 
     entries: list[Entry]
     length: int
@@ -120,7 +120,7 @@ def read(file: Readable, path: Path, pipeline_ids: Sequence[str]) -> Contents:
     header = _header(pipeline_ids)
     start = file.read(_MAX_HEADER)
     if not start or (start.startswith(_HEADER_START) and _line(header).startswith(start)):
-        # New, or a crash has cut off the header before anything else was written.
+        # The file is new, or a crash truncated its header before anything else was written.
         return Contents([Entry() for _ in pipeline_ids], len(start), _line(header)[len(start) :])
     _check_header(start.partition(b"\n")[0], header, path)
 
@@ -150,7 +150,7 @@ def read(file: Readable, path: Path, pipeline_ids: Sequence[str]) -> Contents:
 
 
 def _is_cut_off(last_line: bytes) -> bool:
-    """Whether there is no whole record in it, as is right after the newline of the last one."""
+    """Whether the last line is no complete record. It is empty after the newline of a record."""
     try:
         json.JSONDecoder().raw_decode(last_line.decode(errors="replace").lstrip())
     except (ValueError, RecursionError):
@@ -194,7 +194,7 @@ def _apply(record: Any, entries: list[Entry], pipeline_ids: Sequence[str]) -> No
     match event:
         case "intent" if entry.created is None and record["pipeline"] == pipeline_id:
             entries[position] = Entry(sent_at=dates.from_text(record["at"]))
-        # Without an intent as well, where the disk took the one and not the other.
+        # A refusal may come without an intent, if the disk kept only one of the two.
         case "refused" if entry.created is None:
             entries[position] = Entry()
         case "created" if entry.sent_at is not None:

@@ -1,4 +1,4 @@
-"""A Create whose intent and outcome are in the journal."""
+"""A Create whose intent and outcome are recorded in the journal."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -12,8 +12,8 @@ from nuvo_async.wire import ExecutionAPI, Hooks, Request
 
 __all__ = ["RecordedCreate"]
 
-# Steps of the event loop that a cancelled Create is given, to read an answer that this machine has
-# received already. An answer in one piece needs two.
+# A cancelled Create has this many steps of the event loop to read an answer that this machine has
+# already received. An answer in one piece needs two steps.
 _STEPS = 10
 
 
@@ -21,8 +21,8 @@ _STEPS = 10
 class RecordedCreate:
     """One Create for the pipeline at a position of the journal's list.
 
-    Its intent is on disk each time before it is sent. Its answer is given to `on_created`, and to
-    the journal, in the same step of the event loop in which it is read.
+    Its intent is synced to disk before each time it is sent. Its answer is passed to `on_created`
+    and to the journal in the same step of the event loop in which it is read.
     """
 
     api: ExecutionAPI
@@ -33,7 +33,7 @@ class RecordedCreate:
     _intended: Request | None = field(init=False, default=None)
 
     async def send(self) -> Sequence[Execution]:
-        """Return the executions; raise what `ExecutionAPI.create` raises."""
+        """Return the executions. Raises the same errors as `ExecutionAPI.create`."""
         sending = asyncio.create_task(self._send())
         try:
             await asyncio.wait([sending])
@@ -60,10 +60,11 @@ class RecordedCreate:
         return created
 
     async def _cancel(self, sending: asyncio.Task[Sequence[Execution]]) -> None:
-        """Cancel the Create. If its answer was received, take that first, to leave no doubt."""
-        with suppress(asyncio.CancelledError):  # The caller raises the first one.
+        """Cancel the Create. If its answer was received, read it first, so the outcome is known."""
+        with suppress(asyncio.CancelledError):  # The caller raises the first cancellation.
             if self.journal.has_failed and self._is_in_doubt:
-                await asyncio.wait([sending])  # Only the error can name what it has started.
+                # Without the journal, only the error can name the executions that it started.
+                await asyncio.wait([sending])
             for _ in range(_STEPS):
                 if sending.done() or not self._is_in_doubt:
                     break
@@ -73,10 +74,10 @@ class RecordedCreate:
             with suppress(asyncio.CancelledError):
                 await asyncio.wait([sending])
         if not sending.cancelled():
-            sending.exception()  # So that asyncio does not report it as lost.
+            sending.exception()  # Otherwise asyncio would log that it was never retrieved.
 
     async def _intend(self, request: Request) -> None:
-        if not request.repeatable:  # It is the Create, and no exchange of a licence key.
+        if not request.repeatable:  # It is the Create, and not the exchange of a licence key.
             self._intended = request
             await self.journal.intend(self.position)
 
@@ -85,7 +86,7 @@ class RecordedCreate:
         return self._intended is not None and self._intended.in_doubt
 
     def _withdraw(self, reason: BaseException) -> None:
-        """Record that nothing was started."""
+        """Record that the Create started nothing."""
         if self._intended is not None:
             self._intended = None
             self.journal.note_refused(self.position, reason)

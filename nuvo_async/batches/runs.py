@@ -1,7 +1,7 @@
-"""Many executions, many pipelines: fan out, and hand over each result as it ends.
+"""Runs or awaits many executions or pipelines, and yields each result when it is complete.
 
-An iterator does its work in one task of its own, which ends with it. The tasks under that one work
-together: what is no result ends all of them, and comes out as the error that it is.
+Each iterator runs its work in a task that ends with the iterator. This task starts further tasks:
+an error that is not a result ends all of them, and the iterator raises it unchanged.
 """
 
 import asyncio
@@ -48,7 +48,7 @@ _MOST_NAMED = 20
 async def stream(
     lifetime: Lifetime, work: Callable[[Put[T]], Awaitable[object]], *, most: int
 ) -> AsyncGenerator[T]:
-    """Yield what `work` puts, at most so many results ahead of whoever takes them."""
+    """Yield what `work` puts. It may put at most `most` results that the caller has not taken."""
     lifetime.check()
     results: asyncio.Queue[T | None] = asyncio.Queue()
     room = asyncio.Semaphore(most)
@@ -77,11 +77,11 @@ async def stream(
 
 
 async def _end(working: asyncio.Task[None]) -> Sequence[str]:
-    """Cancel the work, and return what it notes."""
+    """Cancel the work, and return the notes of its cancellation."""
     working.cancel()
     await asyncio.wait([working])
     try:
-        working.exception()  # It has come out already, or whoever it was for has left.
+        working.exception()  # It was already raised, or the caller has left the iterator.
     except asyncio.CancelledError as cancelled:
         return getattr(cancelled, "__notes__", ())
     return ()
@@ -93,11 +93,11 @@ async def _end(working: asyncio.Task[None]) -> Sequence[str]:
 async def wait_for_all(
     poller: Poller, waits: Sequence[Wait], put: Put[Execution] | None = None
 ) -> list[Execution]:
-    """Return the executions, in the order given, once all have ended; `put` each as it ends."""
+    """Return the executions in the order given, once all have ended. `put` each when it ends."""
     try:
         return await _follow_all(poller, waits, put)
     except WaitTimeoutError:
-        raise  # It has them in `pending`.
+        raise  # `pending` names the executions.
     except BaseException as error:
         _note_remote(error, [wait.execution_id for wait in waits if wait.ended is None])
         raise
@@ -116,7 +116,7 @@ async def _follow_all(
         return await together(map(follow, waits))
     except WaitTimeoutError as timeout:
         if not any(wait.timed_out is timeout for wait in waits):
-            raise  # It is a callback's own.
+            raise  # A callback raised it.
         raise WaitTimeoutError(
             timeout.timeout,
             pending={wait.execution_id: wait.last for wait in waits if wait.ended is None},
@@ -125,9 +125,9 @@ async def _follow_all(
 
 
 def _note_remote(error: BaseException, ids: Sequence[str]) -> None:
-    """Say which executions go on; in the log, too, as whoever leaves an iterator sees no error."""
+    """Name the executions that go on, also in the log: a caller who leaves sees no error."""
     if ids:
-        # Where the journal has failed, this may be the only place that names them.
+        # If the journal has failed, this may be the only place that names them.
         named = ids if isinstance(error, JournalError) else ids[:_MOST_NAMED]
         more = len(ids) - len(named)
         names = ", ".join(named) + (f" and {more} more" if more else "")
@@ -140,7 +140,7 @@ def _note_remote(error: BaseException, ids: Sequence[str]) -> None:
 
 @define(eq=False)
 class PipelineBatch:
-    """A list of pipelines, of which so many are under way at once."""
+    """A list of pipelines, of which at most `concurrency` are under way at once."""
 
     api: ExecutionAPI
     poller: Poller
@@ -159,7 +159,7 @@ class PipelineBatch:
             self.options = evolve(self.options, on_poll=self._guarded(self.options.on_poll))
 
     async def run(self, put: Put[PipelineRun]) -> None:
-        """Run all of them, and put each as it ends."""
+        """Run all pipelines, and put the result of each when it ends."""
         try:
             if self.journal is None:
                 await self._each(map(self._run, range(len(self.pipeline_ids))), put)
@@ -191,14 +191,15 @@ class PipelineBatch:
                 cut_off.append((position, entry.sent_at))
             else:
                 rest.append(position)
-        # These come first: what is started from now on could be taken for what they look for.
+        # Creates with an unknown outcome come first. Otherwise, executions that this run starts
+        # could be mistaken for theirs.
         await self._each((self._look_for(n, sent_at, known) for n, sent_at in cut_off), put)
         await self._each(map(self._run, rest), put)
 
     async def _each(
         self, runs: Iterator[Coroutine[Any, Any, PipelineRun]], put: Put[PipelineRun]
     ) -> None:
-        """Await them, so many at a time."""
+        """Await the runs, at most `concurrency` at a time."""
 
         async def work() -> None:
             for run in runs:
@@ -256,7 +257,7 @@ class PipelineBatch:
             raise
 
     async def _settle(self) -> None:
-        """Wait until the journal is on disk: what is reported or relied on must be in it."""
+        """Wait until the journal is synced to disk, before its records are reported or used."""
         if self.journal is not None:
             await self.journal.settle()
 
@@ -268,7 +269,7 @@ class PipelineBatch:
         return PipelineRun(pipeline_id, error=unknown)
 
     def _guarded(self, callback: Callable[..., object]) -> Callable[..., Awaitable[None]]:
-        """Remember what a callback raises: it is the caller's mistake, not a pipeline's."""
+        """Remember a callback's exceptions: they are the caller's bugs, not a pipeline's errors."""
 
         async def guarded(*news: object) -> None:
             try:
