@@ -1,10 +1,10 @@
-"""A server to test against: the Execution API on 127.0.0.1, scripted.
+"""A server for tests: the Execution API on 127.0.0.1, with scripted pipelines.
 
-`NuvoServer` is the server, and its docstring the guide; `faults` holds what can go wrong on
-request. With pytest, the fixtures `nuvo_server` and `nuvo_client` come with the package.
+`NuvoServer` is the server, and its docstring is the guide. `faults` has the faults that it can
+simulate. The package also provides the pytest fixtures `nuvo_server` and `nuvo_client`.
 
-Nothing here uses the client: the JSON is written by hand, so that a misunderstanding cannot hide
-on both sides. This file is the door: other packages import only the names in its `__all__`.
+The server does not use the client. Its JSON is written by hand, so that the same mistake is not
+made on both sides. Other packages import only the names in this file's `__all__`.
 """
 
 from nuvo_async.testing import faults

@@ -1,12 +1,11 @@
-"""What can go wrong, on request: `server.add_fault("read", faults.status(503), times=2)`.
+"""Faults that the server simulates: `server.add_fault("read", faults.status(503), times=2)`.
 
-A fault is an async function `fault(request, act)`: it may await `act()`, which carries the request
-out and returns the proper answer, before, after or instead of answering otherwise. So a fault of
-your own is a function of your own.
+A fault is an async function `fault(request, act)` that returns an answer. It may await `act()`,
+which carries out the request and returns the normal answer. You can write faults of your own.
 
-Faults run in the server's thread and event loop, and not in the test's. So they must not block,
-and an asyncio object of the test is not for them: share a `threading.Event` instead. This one holds
-a request back until the test calls `go_on.set()`:
+Faults run in the server's thread and event loop, and not in the test's. So they must not block, and
+must not use asyncio objects of the test. Use a `threading.Event` instead. This fault delays a
+request until the test calls `go_on.set()`:
 
     go_on = threading.Event()
 
@@ -48,7 +47,7 @@ AGE = web.RequestKey("AGE", float)
 def status(
     code: int, *, retry_after: float | str | None = None, message: str = "on request"
 ) -> Fault:
-    """Answer with an error, without acting. `retry_after` is in seconds, or sent as it is."""
+    """Answer with an error, without acting. `retry_after` is in seconds, or text sent unchanged."""
     headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
 
     async def fault(_request: web.Request, _act: Act) -> web.StreamResponse:
@@ -59,9 +58,10 @@ def status(
 
 
 def rate_limit(requests: int, *, per: float = 1.0) -> Fault:
-    """Act on so many requests in each window of `per` seconds, and answer 429 to the others.
+    """Act on this number of requests per window of `per` seconds, and answer 429 to the others.
 
-    `Retry-After` names the end of the window. Laid out for several calls, it counts them together.
+    `Retry-After` is the time until the end of the window. If the same fault is added for several
+    calls, it counts their requests together.
     """
     window, used = -1, 0
 
@@ -80,7 +80,7 @@ def rate_limit(requests: int, *, per: float = 1.0) -> Fault:
 
 
 def delay(seconds: float) -> Fault:
-    """Be silent for so long, then act and answer."""
+    """Wait for this time, then act and answer."""
 
     async def fault(_request: web.Request, act: Act) -> web.StreamResponse:
         await asyncio.sleep(seconds)
@@ -90,7 +90,7 @@ def delay(seconds: float) -> Fault:
 
 
 def cut(*, acted: bool) -> Fault:
-    """Reset the connection before an answer: after the request was acted on, or before."""
+    """Reset the connection without an answer. `acted` says whether the request is acted on."""
 
     async def fault(request: web.Request, act: Act) -> web.StreamResponse:
         if acted:
@@ -109,10 +109,10 @@ def truncated() -> Fault:
         half = web.StreamResponse(status=whole.status)
         half.content_type = "application/json"
         half.content_length = len(content)
-        with suppress(ConnectionResetError):  # The client may have left.
+        with suppress(ConnectionResetError):  # The client may have disconnected.
             await half.prepare(request)
             await half.write(content[: len(content) // 2])
-            await asyncio.sleep(0.01)  # Let it get there: a reset would overtake it.
+            await asyncio.sleep(0.01)  # The data must arrive before the reset.
         return _abort(request)
 
     return fault
@@ -125,7 +125,7 @@ def body(
     content_type: str = "application/json",
     headers: dict[str, str] | None = None,
 ) -> Fault:
-    """Act, and then answer with this instead."""
+    """Act, and then answer with this body instead."""
 
     async def fault(_request: web.Request, act: Act) -> web.StreamResponse:
         await act()
@@ -136,23 +136,23 @@ def body(
 
 
 def not_json() -> Fault:
-    """Act, and answer 200 with JSON that breaks off."""
+    """Act, and answer 200 with truncated JSON."""
     return body('{"data": ')
 
 
 def html_page(code: int = 502) -> Fault:
-    """Act, and answer with a page, as gateways do."""
+    """Act, and answer with an HTML page, as gateways do."""
     page = f"<html><head><title>{code}</title></head><body>Gateway trouble</body></html>"
     return body(page, code=code, content_type="text/html")
 
 
 def gzip_bomb(size: int) -> Fault:
-    """Act, and answer 200 with so many bytes of blanks, compressed to almost nothing."""
+    """Act, and answer 200 with `size` bytes of spaces, compressed to a small body."""
     return body(gzip.compress(b" " * size), headers={"Content-Encoding": "gzip"})
 
 
 def redirect(location: str, *, code: int = 302) -> Fault:
-    """Point elsewhere, without acting."""
+    """Redirect to `location`, without acting."""
 
     async def fault(_request: web.Request, _act: Act) -> web.StreamResponse:
         return web.Response(status=code, headers={"Location": location})
@@ -161,7 +161,7 @@ def redirect(location: str, *, code: int = 302) -> Fault:
 
 
 def stale_listing(seconds: float) -> Fault:
-    """Answer Read all as it was so long ago."""
+    """Answer Read all with the state of that many seconds ago."""
 
     async def fault(request: web.Request, act: Act) -> web.StreamResponse:
         request[AGE] = seconds

@@ -1,4 +1,4 @@
-"""How the server answers each call of the API."""
+"""The server's handlers: one for each call of the API."""
 
 import secrets
 from collections.abc import Awaitable, Callable
@@ -23,7 +23,7 @@ class Handlers:
     state: State
 
     def make_app(self) -> web.Application:
-        """Make the application that serves them."""
+        """Make the web application that serves the calls."""
         app = web.Application()
         app.add_routes(
             [

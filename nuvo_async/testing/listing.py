@@ -1,4 +1,4 @@
-"""Read all: the query's bracket form, filters, sort and pagination, over plain JSON."""
+"""Read all on plain JSON: parses the query, and applies filters, sort and pagination."""
 
 import operator
 import re
@@ -16,11 +16,11 @@ _Test = Callable[[Any], bool]
 
 
 class BadQueryError(Exception):
-    """The query makes no sense; the text says why, for a 422."""
+    """The query is invalid. The message is the reason, for a 422."""
 
 
 def checked_ignores(names: Collection[str]) -> tuple[str, ...]:
-    """Return the names of the parts to ignore; `TypeError` or `ValueError` for others."""
+    """Check the names of query parts to ignore. Raises `TypeError` or `ValueError`."""
     form = rf"({'|'.join(_PARAMETERS)})(\[[^\[\]]+\])*"
     if isinstance(names, str) or not all(isinstance(name, str) for name in names):
         raise TypeError(f"ignores must be a collection of strings, such as {{'sort'}}: {names!r}")
@@ -85,7 +85,7 @@ def answer_listing(
     max_page_size: int,
     count_page: bool,
 ) -> dict[str, Any]:
-    """Make the answer to Read all; `count_page` makes `total` the size of this page alone."""
+    """Make the answer to Read all. With `count_page`, `total` is the size of this page."""
     parameters = parse_query(query, ignores=ignores)
     _check_names("parameter", parameters, _PARAMETERS)
     filters, sort, pagination, _ = (_mapping(parameters, name) for name in _PARAMETERS)
@@ -94,7 +94,7 @@ def answer_listing(
     offset = _whole(pagination, "offset", 0, least=0)
     matches = _fields(filters)
     matching = [one for one in executions if matches(one)]
-    # The last key sorts first, since sorting is stable.
+    # Sorting is stable, so the keys are applied from the last to the first.
     for name, direction in reversed(sort.items()):
         if direction not in ("asc", "desc"):
             raise BadQueryError(f"sort[{name}] must be asc or desc")
@@ -146,13 +146,13 @@ def _sort_key(name: str) -> Callable[[Any], tuple[bool, str]]:
 
 
 def _fields(filters: Mapping[str, Any]) -> _Test:
-    """Make the test of an entity: all its named fields meet their conditions."""
+    """Return a test for entities: all fields in `filters` must meet their conditions."""
     tests = [(name, _condition(name, wanted)) for name, wanted in filters.items()]
     return lambda entity: all(test(_reach(entity, name)) for name, test in tests)
 
 
 def _condition(name: str, wanted: Any) -> _Test:
-    """Make the test of a value: equal to a word, to one of several, or as operators say."""
+    """Return a test for values: equal to a word or one of several, or according to operators."""
     if name.startswith("$"):
         raise BadQueryError(f"an operator needs a field before it: {name}")
     if not isinstance(wanted, dict):

@@ -1,4 +1,4 @@
-"""Scripted pipelines, and the executions that they start, as they are at a moment in time."""
+"""Scripted pipelines, and the state of their executions at a given time."""
 
 import secrets
 import threading
@@ -17,7 +17,7 @@ _COUNT: list[Callable[..., Any]] = [instance_of(int), ge(0)]
 
 @frozen(kw_only=True)
 class Pipeline:
-    """What each run of a pipeline does. Times are seconds."""
+    """What each run of a pipeline does. Times are in seconds."""
 
     id: str = field(validator=instance_of(str))
     duration: float = field(validator=_SECONDS)
@@ -50,7 +50,7 @@ class _Execution:
     shown: tuple[tuple[int, bool], dict[str, Any]] | None = None
 
     def runs(self, now: float) -> list[tuple[str, float, float, str]]:
-        """The runs begun by now, each as its type, start, end and outcome."""
+        """The runs that have begun, each as its type, start, end and outcome."""
         plan, start = self.pipeline, self.created
         outcome = "FAILED" if plan.error else "SUCCESSFUL"
         runs = [("CREATE", start, start + plan.duration, outcome)]
@@ -66,9 +66,9 @@ class _Execution:
 
 @define
 class Store:
-    """All pipelines and executions of one server. Whatever is read is computed for that moment.
+    """All pipelines and executions of one server. Each read computes the state at that time.
 
-    It may be used from any thread.
+    It can be used from any thread.
     """
 
     clock: Callable[[], float]
@@ -101,7 +101,7 @@ class Store:
         return [one.id for one in started]
 
     def forget_ended(self) -> None:
-        """Drop the executions that will not change any more."""
+        """Drop the executions that will no longer change."""
         with self._lock:
             now = self.clock()
             self._executions = {
@@ -109,13 +109,13 @@ class Store:
             }
 
     def read(self, execution_id: str) -> dict[str, Any] | None:
-        """One execution as Read by ID shows it now."""
+        """One execution, as Read by ID returns it now."""
         with self._lock:
             execution = self._executions.get(execution_id)
             return None if execution is None else self._json(execution, self.clock())
 
     def read_all(self, *, age: float = 0.0) -> list[dict[str, Any]]:
-        """All executions as Read by ID showed them so many seconds ago, oldest first."""
+        """All executions, as Read by ID returned them `age` seconds ago, oldest first."""
         with self._lock:
             moment = self.clock() - age
             return [
@@ -127,7 +127,7 @@ class Store:
     def _json(self, execution: _Execution, now: float) -> dict[str, Any]:
         runs = execution.runs(now)
         _, start, end, outcome = runs[-1]
-        # Thousands are listed many times before they change.
+        # The JSON is cached: thousands of executions may be listed many times before they change.
         state = (len(runs), end <= now)
         if execution.shown is not None and execution.shown[0] == state:
             return execution.shown[1]

@@ -17,11 +17,11 @@ __all__ = ["NuvoServer"]
 
 
 class NuvoServer:
-    """The Execution API, to test against: real HTTP on a port of 127.0.0.1 that is free.
+    """The Execution API for tests: a real HTTP server on a free port of 127.0.0.1.
 
-    It runs in a thread of its own while its context lasts, so synchronous code, other processes and
-    every event loop can use it. `with` and `async with` do the same; only the latter does not block
-    the event loop while the server starts and stops. A client needs two things of it:
+    It runs in its own thread inside a `with` block, so synchronous code, other processes and all
+    event loops can use it. `async with` does the same, but does not block the event loop while the
+    server starts and stops. A client needs the server's `access_token` and `base_url`:
 
         async with NuvoServer() as server:
             server.add_pipeline("orders", duration=0.1, rows=250)
@@ -30,28 +30,29 @@ class NuvoServer:
                 [execution] = await client.create_execution("orders")
                 await client.wait_for_completion(execution)
 
-    With a licence key instead: `LicenseKey(server.license_key, server.identifier)`. A command that
-    is to use the server takes `NUVO_ACCESS_TOKEN` and `NUVO_BASE_URL` from its environment.
+    To use a licence key instead, pass `LicenseKey(server.license_key, server.identifier)`. To use
+    the server from a command, set `NUVO_ACCESS_TOKEN` and `NUVO_BASE_URL` in its environment.
 
     - `add_pipeline` adds a pipeline and says what its runs do. Any other pipeline is a 404.
     - `start` starts a pipeline as its schedule or an event would.
-    - `add_fault` adds something that goes wrong (`nuvo_async.testing.faults`) for one of the calls
-      `"create"`, `"read"`, `"list"`, `"token"` and `"revoke"`. Requests meet faults in the order in
-      which they were added. Faults run in the server's thread.
-    - `expire_tokens` invalidates every token.
-    - `requests` is what the server was sent, in order.
-    - `executions` is what the server holds, as Read by ID shows it. `forget` drops both.
+    - `add_fault` adds a fault (`nuvo_async.testing.faults`) for one of the calls `"create"`,
+      `"read"`, `"list"`, `"token"` and `"revoke"`. Requests meet faults in the order in which the
+      faults were added. Faults run in the server's thread.
+    - `expire_tokens` invalidates all tokens.
+    - `requests` are the requests that the server received, in order.
+    - `executions` are the server's executions, as Read by ID returns them. `forget` drops all
+      requests, and the executions that have ended.
 
-    All of this may be used from any thread, whether the server runs or not. A server that was
-    stopped can be started again, and still holds what it held.
+    All of these can be used from any thread, whether or not the server is running. A server that
+    was stopped can be started again, and keeps its state.
 
     Args:
-        max_page_size: the most executions on a page of Read all, whatever limit is asked for.
+        max_page_size: the maximum number of executions on a page of Read all, for any limit.
         envelope: whether Read by ID answers `{"data": {...}}`, or the bare execution.
-        count_page: whether `pagination.total` counts the page, or all that matches.
-        ignores: parts of Read all's query that the server ignores, with all that is nested in
+        count_page: whether `pagination.total` counts this page, or all matching executions.
+        ignores: parts of Read all's query that the server ignores, with everything nested in
             them, such as `{"filters[id]", "sort"}`.
-        port: where to listen; 0 is any port that is free.
+        port: the port to listen on; 0 is any free port.
     """
 
     def __init__(
@@ -90,12 +91,12 @@ class NuvoServer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop the server: cut off what is under way, and wait until nothing of it is left."""
+        """Stop the server: abort requests under way, and wait until its thread has ended."""
         if (thread := self._tell_to_stop()) is not None:
             thread.join()
 
     async def __aexit__(self, *_: object) -> None:
-        """Stop the server likewise, without blocking the loop."""
+        """Stop the server in the same way, without blocking the loop."""
         if (thread := self._tell_to_stop()) is not None:
             await asyncio.wrap_future(thread.ended)
             thread.join()
@@ -110,7 +111,7 @@ class NuvoServer:
             self._base_url = f"http://127.0.0.1:{thread.listening.result()}{BASE_PATH}"
         except BaseException as error:
             self._tell_to_stop()
-            if isinstance(error, Exception):  # Not an interruption: it has failed, and so ended.
+            if isinstance(error, Exception):  # The thread failed, so it has ended.
                 thread.join()
             raise
 
@@ -122,14 +123,14 @@ class NuvoServer:
 
     @property
     def base_url(self) -> str:
-        """Where the API is, while the server runs."""
+        """The base URL of the API, while the server runs."""
         if self._base_url is None:
             raise RuntimeError("the server does not run: enter it using `with` or `async with`")
         return self._base_url
 
     @property
     def executions(self) -> list[dict[str, Any]]:
-        """All executions as Read by ID shows them now, oldest first."""
+        """All executions, as Read by ID returns them now, oldest first."""
         return copy.deepcopy(self._state.store.read_all())
 
     def add_pipeline(
@@ -151,15 +152,15 @@ class NuvoServer:
             pipeline_id: its id.
             duration: seconds that a run takes.
             files: executions that one Create starts, one for each file; 0 is an empty folder.
-            error: the error type that it fails with; it need not be a documented one.
+            error: the error type that each run fails with; undocumented types are allowed.
             message: the message of that error.
-            fixed_after: seconds after the failure in which someone fixes it: it runs once more,
-                and succeeds.
+            fixed_after: seconds between the failure and a fix by a user. The pipeline then runs
+                again, and succeeds.
             rows: `total_rows` of a run.
             columns: cells in a row.
             error_cells: `total_error_cells` of a run, at most one in a row.
 
-        Raises `TypeError` or `ValueError` for figures that cannot be.
+        Raises `TypeError` or `ValueError` for invalid values.
         """
         self._state.store.pipelines[pipeline_id] = Pipeline(
             id=pipeline_id,
@@ -174,7 +175,7 @@ class NuvoServer:
         )
 
     def start(self, pipeline_id: str, *, trigger_type: str = "SCHEDULED") -> list[str]:
-        """Start a pipeline that was added, without a Create, and return its executions' ids."""
+        """Start an added pipeline without a Create, and return the ids of its executions."""
         actor = self._state.actor if trigger_type == "MANUAL" else None
         pipeline = self._state.store.pipelines.get(pipeline_id)
         if pipeline is None:
@@ -182,9 +183,10 @@ class NuvoServer:
         return self._state.store.start(pipeline, trigger_type=trigger_type, actor=actor)
 
     def add_fault(self, call: Call, fault: Fault, *, times: int = 1, of: str | None = None) -> None:
-        """Let the next requests of a call meet a fault, as many `times`, in the order of adding.
+        """Add a fault for the next requests of a call, as many as `times`.
 
-        With `of`, only requests of that pipeline (`"create"`) or execution (`"read"`) meet it.
+        With `of`, only requests for that pipeline (`"create"`) or execution (`"read"`) meet it.
+        Requests meet faults in the order in which the faults were added.
         """
         if call not in CALLS or times < 1 or not callable(fault):
             raise ValueError(
@@ -194,15 +196,15 @@ class NuvoServer:
         self._state.faults[call].append(ScriptedFault(fault, times, of))
 
     def clear_faults(self) -> None:
-        """Forget the faults that were not met yet."""
+        """Remove the faults that no request has met yet."""
         for scripted in self._state.faults.values():
             scripted.clear()
 
     def forget(self) -> None:
-        """Drop `requests`, and the executions that have ended, as one that runs for long must."""
+        """Drop `requests`, and the executions that have ended. This frees memory in long tests."""
         self._state.requests.clear()
         self._state.store.forget_ended()
 
     def expire_tokens(self) -> None:
-        """Make every token worthless, `access_token` too; the licence key still gets new ones."""
+        """Invalidate all tokens, including `access_token`. The licence key still gets new ones."""
         self._state.tokens.clear()

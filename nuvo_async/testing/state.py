@@ -1,6 +1,6 @@
-"""What the server knows. Tests script it from their threads, and the handlers read it in theirs.
+"""The server's state. Tests change it from their threads, and handlers use it in the server's.
 
-Single operations of lists, dicts and sets are atomic, and what takes more of them has a lock.
+Single operations on lists, dicts and sets are atomic. Larger steps hold a lock.
 """
 
 import json
@@ -22,7 +22,7 @@ CALLS: tuple[Call, ...] = get_args(Call)
 
 @frozen
 class ReceivedRequest:
-    """A request as it came. `path` is relative to the base URL, `query` just as it was sent."""
+    """A request as received. `path` is relative to the base URL, and `query` is unparsed."""
 
     call: Call
     method: str
@@ -39,7 +39,7 @@ class ReceivedRequest:
 
 @define
 class ScriptedFault:
-    """A fault that the next requests meet, of one pipeline or execution only if `of` is given."""
+    """A fault for the next requests. If `of` is given, it is for one pipeline or execution."""
 
     fault: Fault
     times: int
@@ -48,7 +48,7 @@ class ScriptedFault:
 
 @define(kw_only=True)
 class State:
-    """All that belongs to one server, whether it runs or not."""
+    """The state of one server, whether or not it is running."""
 
     max_page_size: int
     envelope: bool
@@ -71,7 +71,7 @@ class State:
         return {"id": "user-1", "name": "A User", "identifier": self.identifier, "type": "USER"}
 
     def receive(self, request: ReceivedRequest) -> Fault | None:
-        """Note a request, and return the fault that it is to meet."""
+        """Record a request, and return the fault that it meets, if any."""
         self.requests.append(request)
         for scripted in self.faults[request.call]:
             if scripted.times and scripted.of in {None, _subject(request)}:

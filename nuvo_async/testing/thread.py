@@ -1,4 +1,4 @@
-"""Serves a web application in a thread of its own, which has an event loop of its own."""
+"""Serves a web application in a separate thread with its own event loop."""
 
 import asyncio
 import socket
@@ -12,42 +12,41 @@ from aiohttp import web
 __all__ = ["ServerThread"]
 
 _HOST = "127.0.0.1"
-_SHUTDOWN_TIMEOUT = 0.05  # Seconds that requests under way are given when the server stops.
+_SHUTDOWN_TIMEOUT = 0.05  # Seconds that requests under way have when the server stops.
 
 
 class ServerThread:
-    """A thread that serves an application until it is told to stop.
+    """A thread that serves an application until `stop` is called.
 
-    The thread owns its loop, its sockets and its end: once it is told to stop, it cleans up by
-    itself. So a caller who waits for it can be interrupted or cancelled at any time, and nothing
-    is left behind.
+    The thread owns its loop and its sockets. After `stop`, it cleans up by itself. So a caller that
+    waits for it can be interrupted or cancelled at any time, and no resources are left behind.
     """
 
     def __init__(self, make_app: Callable[[], web.Application], port: int) -> None:
-        self.listening: Future[int] = _pending()  # The port; or why it does not listen.
-        self.ended: Future[None] = _pending()  # After all is cleaned up; or what went wrong.
+        self.listening: Future[int] = _pending()  # The port, or the error at the start.
+        self.ended: Future[None] = _pending()  # Done after the cleanup, or with a later error.
         self._told_to_stop: Future[None] = _pending()
         self._make_app = make_app
         self._port = port
-        # A daemon, so that a server that was never stopped does not keep the interpreter alive.
+        # It is a daemon, so that a server that is never stopped does not keep Python running.
         self._thread = threading.Thread(target=self._run, name="NuvoServer", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """Tell the thread to stop. It does so without anyone waiting for it."""
+        """Make the thread stop. The caller need not wait for it."""
         self._told_to_stop.set_result(None)
 
     def join(self) -> None:
-        """Wait until the thread has ended, and raise what went wrong in it."""
+        """Wait until the thread has ended, and raise its error, if any."""
         self._thread.join()
         self.ended.result()
 
     def _run(self) -> None:
         try:
-            # The stock loop, also where another is the default: `_close` relies on how it accepts.
+            # This loop is used even if another is the default: `_close` relies on how it accepts.
             with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as loop:
                 loop.run(self._serve())
-        except BaseException as error:  # noqa: BLE001 - it is raised in the thread that waits
+        except BaseException as error:  # noqa: BLE001 - the waiting thread raises it
             if self.listening.done():
                 self.ended.set_exception(error)
                 return
@@ -69,7 +68,8 @@ class ServerThread:
 
 
 async def _close(runner: web.AppRunner, listener: socket.socket) -> None:
-    # asyncio loses a connection that is being set up when its server closes: set it up first.
+    # asyncio loses connections that are being set up when the server closes. So stop accepting, and
+    # let them finish first.
     asyncio.get_running_loop().remove_reader(listener)
     for _ in range(3):
         await asyncio.sleep(0)
@@ -78,11 +78,11 @@ async def _close(runner: web.AppRunner, listener: socket.socket) -> None:
     await runner.cleanup()
     for transport in transports:
         if transport is not None:
-            transport.abort()  # It would stay open as long as the client does not read.
+            transport.abort()  # Otherwise it stays open until the client reads.
 
 
 def _pending() -> Future[Any]:
-    """Make a future that nobody can cancel, as asyncio would where a wait for it is cancelled."""
+    """Make a future that asyncio cannot cancel when a wait for it is cancelled."""
     future: Future[Any] = Future()
     future.set_running_or_notify_cancel()
     return future
