@@ -1,8 +1,10 @@
-"""The command `nuvo-async`: needs the extra `cli`. What it prints is no API, its options are.
+"""The command `nuvo-async`, which needs the extra `cli`.
 
-Logic that the library lacks never belongs here: the command is a face of `NuvoClient`.
+Its options are a public interface, but its output is not.
 
-No other package imports this one. `__main__` starts `commands`, once the extra is installed.
+The command is a front end of `NuvoClient`, and adds no logic that the library lacks.
+
+No other package imports this one. `__main__` starts `commands` if the extra is installed.
 """
 
 __all__: list[str] = []

@@ -1,4 +1,4 @@
-"""What is known of the pipelines and executions that a command follows."""
+"""The state of the pipelines and executions that a command follows."""
 
 import asyncio
 from collections import Counter, deque
@@ -27,28 +27,28 @@ def now() -> float:
 
 
 class Listener(Protocol):
-    """Learns what happens, as it happens."""
+    """Is notified of each event of a batch."""
 
     def on_status(self, row: Row) -> None:
-        """An execution goes on, and has a new status."""
+        """An execution is still running, and has a new status."""
 
     def on_end(self, row: Row) -> None:
         """An execution has ended."""
 
     def on_trouble(self, row: Row) -> None:
-        """A wait has ended without a result, or a pipeline was not seen to start."""
+        """A wait has ended without a result, or it is not known that a pipeline has started."""
 
     def on_no_files(self, pipeline_id: str) -> None:
-        """A pipeline found no file, and so came to no execution."""
+        """A pipeline found no file, and so started no execution."""
 
 
 @define(eq=False)
 class Batch:
-    """Takes in what happens, keeps it, and notifies a listener.
+    """Records events, and notifies a listener.
 
-    `total` is how many pipelines, or executions, there are to be, and `done` how many have ended.
-    `left` counts the runs of each pipeline that have come to nothing yet: neither to executions nor
-    to an error. `unstarted` are those that came to an error instead of executions.
+    `total` is the expected number of pipelines or executions, and `done` is how many have ended.
+    `left` counts the runs of each pipeline that have neither executions nor an error yet.
+    `unstarted` are the runs that have an error instead of executions.
     """
 
     listener: Listener
@@ -65,23 +65,23 @@ class Batch:
     _reported: set[str] = field(init=False, factory=set)
     _no_files: Counter[str] = field(init=False, factory=Counter)
 
-    # ── What is to happen ─────────────────────────────────────────────────────────────────────
+    # ── Expectations ──────────────────────────────────────────────────────────────────────────
 
     def expect_runs(self, pipeline_ids: Sequence[str]) -> None:
-        """Begin with a list of pipelines."""
+        """Expect the runs of a list of pipelines."""
         self.total += len(pipeline_ids)
         self.left.update(pipeline_ids)
 
     def expect(self, execution_ids: Iterable[str]) -> None:
-        """Begin to follow executions of which only the ids are known."""
+        """Follow executions of which only the ids are known."""
         for one in execution_ids:
             self.total += 1
             self._row(one)
 
-    # ── What happens ──────────────────────────────────────────────────────────────────────────
+    # ── Events ────────────────────────────────────────────────────────────────────────────────
 
     def start(self, pipeline_id: str, executions: Sequence[Execution]) -> None:
-        """Take in what a Create has started."""
+        """Record the executions that a Create has started."""
         self.left[pipeline_id] -= 1
         for one in executions:
             self.see(one)
@@ -90,25 +90,25 @@ class Batch:
             self.listener.on_no_files(pipeline_id)
 
     def see(self, execution: Execution) -> None:
-        """Take in a state that was read."""
+        """Record a state that was read."""
         row = self._row(execution.id)
         is_news = row.execution is None or row.execution.status != execution.status
         row.pipeline, row.execution = execution.pipeline, execution
         if execution.is_finished:
             self._close(row)
             return
-        if row.ended_at is not None and row.trouble is None:  # It was taken up again.
+        if row.ended_at is not None and row.trouble is None:  # It is running again.
             row.ended_at, self.running[execution.id] = None, row
         if is_news:
             self.listener.on_status(row)
 
     def end(self, execution: Execution) -> None:
-        """Take in how an execution ended."""
+        """Record how an execution ended."""
         self.done += 1
         self._end(execution)
 
     def end_run(self, run: PipelineRun) -> None:
-        """Take in how the run of a pipeline ended."""
+        """Record how the run of a pipeline ended."""
         self.done += 1
         self._take_up(run)
         error = None if isinstance(run.error, ExecutionsFailed) else run.error
@@ -126,7 +126,7 @@ class Batch:
             self._fail(row, error)
 
     def _take_up(self, run: PipelineRun) -> None:
-        """Count a run as started that a journal reports: nobody has seen it start."""
+        """Count a run from a journal as started, because this command has not started it."""
         if run.executions:
             if run.executions[0].id not in self.rows:
                 self.left[run.pipeline_id] -= 1
@@ -137,7 +137,7 @@ class Batch:
                 self._no_files[run.pipeline_id] = 0
 
     def fail(self, execution_id: str, error: NuvoError) -> None:
-        """Take in what ended the wait for an execution."""
+        """Record the error that ended the wait for an execution."""
         self.done += 1
         self._fail(self._row(execution_id), error)
 
@@ -158,7 +158,7 @@ class Batch:
         if row.execution_id is not None:
             self._reported.add(row.execution_id)
         row.trouble = error
-        # Where the last news is trouble, nobody knows whether the execution still runs.
+        # If the last event is an error, it is not known whether the execution is still running.
         if isinstance(error, WaitTimeoutError) and error.__cause__ is None:
             self.timed_out = True
         else:
@@ -171,21 +171,21 @@ class Batch:
             self.ended_last.append(row)
             self.running.pop(row.execution_id or "", None)
 
-    # ── What is known ─────────────────────────────────────────────────────────────────────────
+    # ── State ─────────────────────────────────────────────────────────────────────────────────
 
     @property
     def executions(self) -> list[Execution]:
-        """All executions that were read, as they were last."""
+        """All executions that were read, in their last known state."""
         return [row.execution for row in self.rows.values() if row.execution is not None]
 
     @property
     def has_begun(self) -> bool:
-        """Whether anything has become of anything yet."""
+        """Whether any pipeline or execution has had an event."""
         return bool(self.rows or self.unstarted or self.done or self._no_files.total())
 
     @property
     def unread_results(self) -> int:
-        """How many executions have ended, and have yet to be read with their logs."""
+        """How many executions have ended, but were not read with their logs yet."""
         return len(self.rows) - len(self.running) - len(self._reported)
 
     @property
@@ -194,7 +194,7 @@ class Batch:
         return [row for row in self.rows.values() if row.goes_on]
 
     def not_begun(self) -> Iterator[str]:
-        """The pipelines that have come to nothing yet, each as often as that."""
+        """The pipelines with runs that have no result yet, once for each such run."""
         for pipeline_id, number in self.left.items():
             for _ in range(number):
                 yield pipeline_id

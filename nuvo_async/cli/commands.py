@@ -1,6 +1,6 @@
-"""The command line: what it takes, and what it says of itself.
+"""The command line: arguments, options and help texts.
 
-The work is in modules of its own, imported when a command is run: `--help` has to come at once.
+Other modules do the work. They are imported when a command is run, so that `--help` is fast.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,7 @@
-"""Whether the API answers, as the command's own session sees it.
+"""Detects outages of the API in the command's own session.
 
-This is a middleware of aiohttp: the library logs each failed attempt, and has no hook that says
-when an outage begins and ends.
+This is an aiohttp middleware, because the library only logs each failed attempt, and has no hook
+for the beginning and end of an outage.
 """
 
 import asyncio
@@ -18,14 +18,14 @@ from nuvo_async.cli.rows import clean, seconds
 
 __all__ = ["Contact", "Outage"]
 
-_FAILING_FOR = 2.0  # Seconds: one failed attempt is no outage.
+_FAILING_FOR = 2.0  # Seconds: a single failed attempt is not an outage.
 _SILENT_FOR = 5.0  # Seconds: an answer may take a while.
 _LOOKED_AT_EVERY = 0.5
 
 
 @frozen
 class Outage:
-    """The API has served no request for some seconds, for this reason."""
+    """An outage: the API has served no request for some seconds, for this reason."""
 
     lasts: float
     reason: str
@@ -36,7 +36,7 @@ class Outage:
 
 @define(eq=False)
 class Contact:
-    """Sees each attempt at a request, and knows since when none was served."""
+    """Observes each attempt at a request, and records since when no request was served."""
 
     _under_way: dict[aiohttp.ClientRequest, float] = field(init=False, factory=dict)
     _served_at: float = field(init=False, default=float("-inf"))
@@ -44,7 +44,7 @@ class Contact:
     _reason: str = field(init=False, default="")
 
     def outage(self) -> Outage | None:
-        """The outage that there is now, if it has lasted long enough to be one."""
+        """The current outage, or `None` if requests have not failed for long enough."""
         moment = now()
         if self._failing_since is not None:
             lasts = moment - self._failing_since
@@ -54,13 +54,13 @@ class Contact:
         return Outage(silence, "no answer yet") if silence >= _SILENT_FOR else None
 
     async def report(self, say: Callable[[str], object]) -> None:
-        """Say when an outage begins, and when it is over."""
+        """Report when an outage begins, and when it is over."""
         reported: Outage | None = None
         try:
             while True:
                 await asyncio.sleep(_LOOKED_AT_EVERY)
                 reported = self._report(reported, say)
-        finally:  # The first answer after an outage may be what ends the command.
+        finally:  # The first answer after an outage may end the command.
             self._report(reported, say)
 
     def _report(self, reported: Outage | None, say: Callable[[str], object]) -> Outage | None:
@@ -74,7 +74,7 @@ class Contact:
     async def __call__(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
-        """Pass on a request; the signature is that of aiohttp's middlewares."""
+        """Pass on a request. The signature is the one of aiohttp's middlewares."""
         began = self._under_way[request] = now()
         try:
             response = await handler(request)
@@ -96,7 +96,7 @@ class Contact:
 
 
 def _reason_of(error: Exception) -> str:
-    # Never the text of a response error, which shows what the server has sent.
+    # The text of a response error is never used, because it shows data from the server.
     if isinstance(error, aiohttp.ClientConnectorError):
         cause = error.os_error
         if isinstance(cause, socket.gaierror) or cause.errno is None:

@@ -1,6 +1,6 @@
-"""Creates under way, so that a command that ends can wait for their answers.
+"""Tracks Creates under way, so that a command can wait for their answers before it ends.
 
-This is a middleware of aiohttp in the command's own session, since `run_pipelines` does not say
+This is an aiohttp middleware in the command's own session, because `run_pipelines` does not report
 when it sends a Create.
 """
 
@@ -17,7 +17,7 @@ from nuvo_async.wire import Body
 
 __all__ = ["Create", "Creates"]
 
-# What a gateway answers when it does not know whether the API has acted.
+# These statuses do not show whether the API has acted on the request.
 _UNCLEAR = {303, 408}
 
 
@@ -35,7 +35,7 @@ class Create:
 
 
 class _HeldBack(aiohttp.ClientConnectorError):
-    """The command is ending, and has not sent this Create: like a connection that was not made."""
+    """The command is ending, and did not send this Create. It counts as a failed connection."""
 
     def __init__(self, request: aiohttp.ClientRequest) -> None:
         super().__init__(
@@ -45,7 +45,7 @@ class _HeldBack(aiohttp.ClientConnectorError):
 
 @define(eq=False)
 class Creates:
-    """Knows which Creates have no clear outcome yet, and holds back further ones on request."""
+    """Tracks the Creates without a clear outcome yet, and can hold back further Creates."""
 
     _under_way: dict[Create, None] = field(init=False, factory=dict)
     _is_holding_back: bool = field(init=False, default=False)
@@ -53,11 +53,11 @@ class Creates:
 
     @property
     def in_doubt(self) -> list[Create]:
-        """The Creates that were sent, and may have started something."""
+        """The Creates that were sent, and may have started executions."""
         return [create for create in self._under_way if create.body.is_sent]
 
     def hold_back(self) -> None:
-        """Send no further Create; those under way go on."""
+        """Send no further Creates. Creates under way continue."""
         self._is_holding_back = True
 
     @staticmethod
@@ -66,7 +66,7 @@ class Creates:
         return error is not None and isinstance(error.__cause__, _HeldBack)
 
     def settle(self, pipeline_id: str) -> None:
-        """A Create for this pipeline that was sent has an outcome, known or not."""
+        """Remove a Create for this pipeline: its outcome was reported, even if it is unknown."""
         for create in self._under_way:
             if create.pipeline_id == pipeline_id and create.is_over:
                 self._remove(create)

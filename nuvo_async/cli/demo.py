@@ -1,4 +1,4 @@
-"""The demo: a dozen scripted pipelines, triggered at once on an embedded server, and watched."""
+"""The demo: triggers a dozen scripted pipelines on an embedded server, and follows them."""
 
 import re
 from collections.abc import Sequence
@@ -23,13 +23,13 @@ __all__ = ["SCENES", "Scene", "add_scenes", "play"]
 
 _TIMEOUT = 8.0
 _PICTURE_WIDTH = 100
-# The exit codes of a demo that was not broken off: some scenes are to fail.
+# The exit codes of a demo that was not interrupted: some scenes are meant to fail.
 _PLAYED = {0, 1, 4}
 
 
 @frozen(kw_only=True)
 class Scene:
-    """One pipeline of the demo, and what is to happen to it. Times are seconds."""
+    """One pipeline of the demo, and its script. Times are in seconds."""
 
     pipeline: str
     duration: float
@@ -94,7 +94,7 @@ SCENES = (
 
 
 def add_scenes(server: NuvoServer) -> None:
-    """Script the pipelines of the demo."""
+    """Add the pipelines of the demo to a server."""
     for scene in SCENES:
         server.add_pipeline(
             scene.pipeline,
@@ -108,7 +108,7 @@ def add_scenes(server: NuvoServer) -> None:
 
 
 def play(output: Output, picture: str | None = None) -> int:
-    """Run all scenes at once, show them, and return 0 if each ended as scripted, or else 1."""
+    """Run all scenes at once and show them. Return 0 if all ended as scripted, otherwise 1."""
     display = Display(output)
     code = follow(display, _run_scenes(display), goes_on=False)
     if code not in _PLAYED:
@@ -141,11 +141,11 @@ def _is_as_scripted(scene: Scene, executions: Sequence[Execution]) -> bool:
 
 
 def _draw(display: Display, picture: str) -> None:
-    """Keep what was on the screen at the end: the rows, which a terminal forgets, and the rest."""
+    """Save the final screen as a picture: the rows, which a terminal removes, and the rest."""
     console = Console(record=True, width=_PICTURE_WIDTH, file=StringIO(), force_terminal=True)
     console.print(Text("$ nuvo-async demo", "bold"))
     for line in [*successes(display.batch, _PICTURE_WIDTH), *summary(display.batch)]:
         console.print(hanging(line, console))
     svg = console.export_svg(title="nuvo-async", unique_id="nuvo-async")
-    # A picture has no business to load fonts from elsewhere.
+    # The picture must not load fonts from other sites.
     Path(picture).write_text(re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL), "utf-8")

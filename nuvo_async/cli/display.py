@@ -1,4 +1,4 @@
-"""What a command shows: results on stdout, and on stderr what is drawn or said on the way."""
+"""The output of a command: results on stdout, and progress and messages on stderr."""
 
 import os
 import stat
@@ -30,10 +30,10 @@ _WIDTH_OF_A_FILE = 100
 
 @define(eq=False)
 class Display:
-    """Takes in what happens to pipelines and executions, and shows it.
+    """Records and shows the events of pipelines and executions.
 
-    `batch`, `creates` and `contact` are what is known. `journal` is the file that a batch can be
-    resumed from, if there is one.
+    `batch`, `creates` and `contact` hold the state. `journal` is the file from which a batch can be
+    resumed, if there is one.
     """
 
     output: Output
@@ -50,7 +50,7 @@ class Display:
     def __attrs_post_init__(self) -> None:
         self.batch = Batch(self)
         self._results = (JsonLines if self.output.json else PlainLines)(self.write)
-        # Whether it is a terminal is what the system says: FORCE_COLOR makes none of a pipe.
+        # The system decides what is a terminal. A pipe does not become one by FORCE_COLOR.
         self._out, self._err = (
             Console(
                 file=stream,
@@ -63,28 +63,28 @@ class Display:
 
     @property
     def is_for_people(self) -> bool:
-        """Whether results are read by a person, and not by a program."""
+        """Whether a person reads the results, and not a program."""
         return self._out.is_terminal and not self.output.json
 
-    # ── What happens ──────────────────────────────────────────────────────────────────────────
+    # ── Events ────────────────────────────────────────────────────────────────────────────────
 
     def start(self, pipeline_id: str, executions: Sequence[Execution]) -> None:
-        """Take in what a Create has started."""
+        """Record the executions that a Create has started."""
         self.batch.start(pipeline_id, executions)
         self.creates.settle(pipeline_id)
 
     def end_run(self, run: PipelineRun) -> None:
-        """Take in how the run of a pipeline ended."""
+        """Record how the run of a pipeline ended."""
         if self.creates.was_held_back(run.error):
             return
         self.batch.end_run(run)
         if isinstance(run.error, CreateOutcomeUnknownError):
             self.creates.settle(run.pipeline_id)
 
-    # ── What the batch says of it ─────────────────────────────────────────────────────────────
+    # ── Notifications of the batch ────────────────────────────────────────────────────────────
 
     def on_status(self, row: Row) -> None:
-        """An execution goes on."""
+        """An execution is still running."""
         if not self._is_seen_anyway:
             self._results.on_status(row)
 
@@ -94,12 +94,12 @@ class Display:
             self._results.on_end(row)
 
     def on_no_files(self, pipeline_id: str) -> None:
-        """A pipeline came to no execution."""
+        """A pipeline has started no execution."""
         if not self._is_seen_anyway:
             self._results.on_no_files(pipeline_id)
 
     def on_trouble(self, row: Row) -> None:
-        """A wait, or a pipeline, is in trouble."""
+        """A wait or a pipeline has an error."""
         if self._is_seen_anyway:
             return
         self._results.on_trouble(row)
@@ -110,49 +110,49 @@ class Display:
 
     @property
     def _is_seen_anyway(self) -> bool:
-        """Whether the screen is drawn where results would go."""
+        """Whether the live screen is drawn in the same place as the results."""
         return self._is_drawing and self.is_for_people
 
-    # ── What is written ───────────────────────────────────────────────────────────────────────
+    # ── Output ────────────────────────────────────────────────────────────────────────────────
 
     def write(self, result: str) -> None:
         """Write a line of results."""
         print(result, file=sys.stdout, flush=True)  # noqa: T201 - it is the command's own
 
     def write_json(self, execution: Execution) -> None:
-        """Write an execution as the API does, on one line."""
+        """Write an execution in the API's JSON, on one line."""
         if isinstance(self._results, JsonLines):
             self._results.execution(execution)
 
     @property
     def width(self) -> int:
-        """How many cells a line for people has."""
+        """The width in cells of a line for people."""
         return self._out.width
 
     def print(self, what: RenderableType, *, indent: int = 2) -> None:
-        """Show a result to people; a text is wrapped where it is too long for a line."""
+        """Show a result to people. A text that is too long for a line is wrapped."""
         self._out.print(hanging(what, self._out, indent) if isinstance(what, Text) else what)
 
     def say(self, text: str) -> None:
-        """Say something that is no result; it never mixes with JSON."""
+        """Show a message that is not a result. It never mixes with JSON."""
         print(text, file=sys.stderr if self.output.json else sys.stdout, flush=True)
 
     def complain(self, problem: object) -> None:
-        """Say on stderr what went wrong."""
+        """Show an error on stderr."""
         self.note(f"nuvo-async: {clean(problem)}")
 
     def note(self, text: str) -> None:
-        """Say something on stderr, above what is drawn there."""
+        """Show a message on stderr, above the live screen."""
         self._print_wrapped(self._err, Text(text))
 
     @staticmethod
     def _print_wrapped(console: Console, text: Text) -> None:
-        # Only a terminal has a width; a file may be read by a program, line by line.
+        # Only a terminal has a width. A program may read a file line by line.
         console.print(hanging(text, console) if console.is_terminal else text, soft_wrap=True)
 
     @asynccontextmanager
     async def live(self) -> AsyncIterator[None]:
-        """Show what is followed while the block runs; draw it if there is a screen to draw on."""
+        """Show progress while the block runs. Draw the live screen if there is a terminal."""
         self._waits = True
         is_free = not self.output.verbose and not _is_shared(sys.stdout, json=self.output.json)
         if not is_free or not self._err.is_terminal or self._err.is_dumb_terminal:
@@ -165,14 +165,14 @@ class Display:
         finally:
             self._is_drawing = False
 
-    # ── In the end ────────────────────────────────────────────────────────────────────────────
+    # ── The end ───────────────────────────────────────────────────────────────────────────────
 
     def summarize(self) -> None:
-        """Say what came of all that was waited for."""
+        """Show a summary of everything that was waited for."""
         if not self._waits:
             return
         if self.is_for_people and len(self.batch.rows) < self._out.height - 3:
-            # Otherwise the screen would forget those that the summary does not name.
+            # The summary does not name these, and the live screen is removed.
             for line in successes(self.batch, self._out.width):
                 self.print(line)
         console = self._out if self.is_for_people else self._err
@@ -182,23 +182,23 @@ class Display:
             self._print_wrapped(console, line)
 
     def name_rest(self, *, cut_off: bool) -> None:
-        """Name what goes on without the command, and say how to go on with it."""
+        """Name the executions that go on, and how to wait for them again."""
         if cut_off:
             self._results.finish(self.batch, self.creates)
         if cut_off or self._waits:
             width = self._err.width if self._err.is_terminal else _WIDTH_OF_A_FILE
             for line in rest(self.batch, self.creates, journal=self.journal, width=width):
-                if line.startswith(" "):  # A command, which is to be copied as it is.
+                if line.startswith(" "):  # A command for the user to copy.
                     self._err.print(Text(line), soft_wrap=True)
                 else:
                     self.note(line)
 
 
 def _is_shared(stream: TextIO, *, json: bool) -> bool:
-    """Whether what goes there may be on the screen as well, where drawing would destroy it."""
+    """Whether this output may appear on the same screen, where drawing would overwrite it."""
     if stream.isatty():
         return json
     with suppress(OSError, ValueError):
         mode = os.fstat(stream.fileno()).st_mode
-        return not stat.S_ISREG(mode) and not stat.S_ISCHR(mode)  # A pipe leads anywhere.
+        return not stat.S_ISREG(mode) and not stat.S_ISCHR(mode)  # A pipe may end at the terminal.
     return True

@@ -1,4 +1,4 @@
-"""How a command comes to its end, by itself or not, and with which exit code."""
+"""Ends a command, with or without an interruption, and determines its exit code."""
 
 import asyncio
 import errno
@@ -22,19 +22,19 @@ from nuvo_async.models import ConfigurationError, JournalError, NuvoError
 __all__ = ["follow"]
 
 _FAILED, _USAGE, _TROUBLE, _TIMED_OUT, _BUG = 1, 2, 3, 4, 70
-_SIGNALLED = 128  # Plus the number of the signal, as shells do it.
-_BROKEN_PIPE = 141  # The same, where there are signals.
+_SIGNALLED = 128  # Plus the number of the signal, as in shells.
+_BROKEN_PIPE = 141  # 128 plus SIGPIPE, also on systems without signals.
 _SIGNALS = (
     (signal.SIGINT,) if sys.platform == "win32" else (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 )
-_GRACE = 5.0  # Seconds that Creates under way are given to be answered.
+_GRACE = 5.0  # Seconds to wait for the answers to Creates under way.
 _ONE_SIGNAL_WITHIN = 0.3  # Seconds: some programs send a signal to the process and to its group.
 
 
 def follow(display: Display, work: Coroutine[Any, Any, int | None], *, goes_on: bool = True) -> int:
-    """Do the work of a command, and return the exit code that says how it went.
+    """Do the work of a command, and return its exit code.
 
-    `goes_on` says that executions go on when the command is ended, and have to be named.
+    `goes_on` means that executions go on after the command ends, and must be named.
     """
     if display.output.verbose:
         logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
@@ -53,17 +53,17 @@ async def _follow(display: Display, work: Coroutine[Any, Any, int | None], *, go
             working.cancel()
             await asyncio.wait([working])
         code = _code(display, working, stop)
-        if code == _USAGE:  # Nothing was begun.
+        if code == _USAGE:  # Nothing was started.
             return code
         try:
             display.summarize()
-        except Exception:  # noqa: BLE001 - whatever it is, what goes on has yet to be named
+        except Exception:  # noqa: BLE001 - after any error, executions that go on must be named
             traceback.print_exc()
             code = _BUG
         if goes_on:
             display.name_rest(cut_off=stop.was_requested or _error_of(working) is not None)
         if stop.signals:
-            # Python would wait for its threads, and a name that is looked up can keep one for long.
+            # Python would wait for its threads, and a DNS lookup can block a thread for long.
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(code)
@@ -71,7 +71,7 @@ async def _follow(display: Display, work: Coroutine[Any, Any, int | None], *, go
 
 
 async def _first(working: asyncio.Task[Any], *others: Coroutine[Any, Any, Any]) -> None:
-    """Return when the work has ended, or one of the others has."""
+    """Return when the work or one of the others has ended."""
     tasks = [asyncio.create_task(one) for one in others]
     await asyncio.wait([working, *tasks], return_when=asyncio.FIRST_COMPLETED)
     for task in tasks:
@@ -82,7 +82,7 @@ async def _first(working: asyncio.Task[Any], *others: Coroutine[Any, Any, Any]) 
 async def _let_creates_be_answered(
     display: Display, working: asyncio.Task[Any], stop: "_Stop"
 ) -> None:
-    """Begin nothing more, and give Creates under way a moment."""
+    """Start nothing more, and wait a moment for the answers to Creates under way."""
     display.creates.hold_back()
     if number := len(display.creates.in_doubt):
         display.complain(
@@ -96,7 +96,7 @@ async def _let_creates_be_answered(
 
 @define(eq=False)
 class _Stop:
-    """What ends the command early: signals, and output that cannot be written any more."""
+    """The reasons to end the command early: signals, and output that can no longer be written."""
 
     signals: list[int] = field(init=False, factory=list)
     requested: asyncio.Event = field(init=False, factory=asyncio.Event)
@@ -105,12 +105,12 @@ class _Stop:
 
     @property
     def was_requested(self) -> bool:
-        """Whether the command was to end before its work had ended."""
+        """Whether the command was asked to end before its work had ended."""
         return self.requested.is_set() or bool(self.signals)
 
     @contextmanager
     def heard(self) -> Iterator[None]:
-        """Take signals while the block runs; after the first, none gets through any more."""
+        """Handle signals while the block runs. If there were any, ignore signals after it."""
         loop = asyncio.get_running_loop()
 
         def hear(number: int, _: FrameType | None) -> None:
@@ -120,11 +120,11 @@ class _Stop:
             elif loop.time() - self._heard_at > _ONE_SIGNAL_WITHIN:
                 loop.call_soon_threadsafe(self.insisted.set)
             self.signals.append(number)
-            # The loop may be waiting for a reader that does not read any more.
+            # The loop may be waiting for a reader that no longer reads.
             streams.lose_patience(sys.stdout)
             streams.lose_patience(sys.stderr)
 
-        # A signal that is ignored stays so, as `nohup` and shells want it.
+        # A signal that is already ignored stays ignored, as `nohup` and shells expect.
         numbers = [one for one in _SIGNALS if signal.getsignal(one) is not signal.SIG_IGN]
         before = {number: signal.signal(number, hear) for number in numbers}
         try:
@@ -135,7 +135,7 @@ class _Stop:
 
 
 def _code(display: Display, working: asyncio.Task[int | None], stop: _Stop) -> int:
-    """Return the exit code, and say what has ended the command, if it is an error."""
+    """Return the exit code, and show the error that ended the command, if any."""
     error = _error_of(working)
     failure = streams.failure_of(sys.stdout)
     if error is not None and not isinstance(error, NuvoError | OSError):
@@ -167,7 +167,7 @@ def _error_of(working: asyncio.Task[Any]) -> BaseException | None:
 def _explain(display: Display, error: BaseException) -> None:
     display.complain((isinstance(error, OSError) and error.strerror) or error)
     if isinstance(error, JournalError):
-        display.journal = None  # It does not have everything, but the error does.
+        display.journal = None  # It is incomplete, but the error is not.
         for execution in error.executions:
             display.batch.see(execution)
 

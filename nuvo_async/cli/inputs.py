@@ -19,7 +19,7 @@ _CHUNK = 65536
 
 
 def read_token(option: str, path: str) -> str:
-    """Return the only text of a file, or of standard input for `-`."""
+    """Return the text of a file, or of standard input for `-`."""
     token = _text_of(option, path).strip().strip(_BOM)
     if not token:
         raise click.UsageError(f"{option} holds no token")
@@ -29,7 +29,7 @@ def read_token(option: str, path: str) -> str:
 def read_ids(
     what: str, given: Sequence[str], file: str | None, token_file: str | None
 ) -> list[str]:
-    """Return the ids of the arguments, with those of standard input for `-`, and of a file."""
+    """Return the ids from the arguments and a file. `-` stands for the ids on standard input."""
     if [*given, file, token_file].count(_STDIN) > 1:
         raise click.UsageError("standard input (-) can be read only once")
     ids: list[str] = []
@@ -43,10 +43,10 @@ def read_ids(
 
 
 def _ids_of(source: str, path: str) -> list[str]:
-    """One id a line; blank lines and those that begin with # are skipped."""
+    """Return one id per line. Empty lines and lines that begin with # are skipped."""
     ids = []
     for number, line in enumerate(re.split(r"\r\n|\r|\n", _text_of(source, path)), 1):
-        # Where files were put together, each may have begun with a byte order mark.
+        # In concatenated files, each part may begin with a byte order mark.
         text = line.strip().lstrip(_BOM).lstrip()
         if text and not text.startswith("#"):
             ids.append(_checked_id(f"line {number} of {path}", text))
@@ -61,7 +61,7 @@ def _checked_id(where: str, text: str) -> str:
 
 
 def _text_of(option: str, path: str) -> str:
-    """Read UTF-8 text, whatever the encoding of the terminal."""
+    """Read UTF-8 text, regardless of the terminal's encoding."""
     try:
         data = _bytes_of_stdin() if path == _STDIN else Path(path).read_bytes()
     except (OSError, ValueError) as error:
@@ -72,7 +72,7 @@ def _text_of(option: str, path: str) -> str:
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:
-        # Not the error's own text, which shows what could not be read.
+        # The error's own text is not used, because it shows the bytes that could not be read.
         raise click.UsageError(
             f"{option}: {path} cannot be read: it is not UTF-8 text; save it as UTF-8"
         ) from None
@@ -84,7 +84,7 @@ def _bytes_of_stdin() -> bytes:
     raw = getattr(sys.stdin.buffer, "raw", sys.stdin.buffer)
     chunks = []
     while (chunk := raw.read(_CHUNK)) != b"":
-        if chunk is None:  # It does not block, and there is nothing yet.
+        if chunk is None:  # A non-blocking stream has no data yet.
             select.select([raw], [], [])
         else:
             chunks.append(chunk)

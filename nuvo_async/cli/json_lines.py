@@ -1,4 +1,4 @@
-"""Results as JSON: one object a line."""
+"""Results as JSON: one object per line."""
 
 import json
 from collections import Counter
@@ -14,11 +14,12 @@ __all__ = ["JsonLines"]
 
 
 class JsonLines:
-    """Writes an execution in the API's own JSON, or what a pipeline came to instead.
+    """Writes an execution in the API's own JSON, or an object for a pipeline without executions.
 
-    That is an object with `pipeline`, `outcome` and `error`, which is null or has a `message` and a
-    `type`, as that of an execution. The outcome is `not_started`, `no_files`, or `unknown`; then
-    there are `candidates`, executions that may be it, or null if they could not be listed.
+    This object has `pipeline`, `outcome` and `error`. `error` is null, or has a `message` and a
+    `type` like the error of an execution. `outcome` is `not_started`, `no_files` or `unknown`. With
+    `unknown`, there are also `candidates`: executions that the pipeline may have started, or null
+    if they could not be listed.
     """
 
     def __init__(self, write: Callable[[str], object]) -> None:
@@ -26,7 +27,7 @@ class JsonLines:
         self._written: set[str] = set()
 
     def on_status(self, row: Row) -> None:
-        """Wait for the result."""
+        """Write nothing before there is a result."""
 
     def on_end(self, row: Row) -> None:
         """Write the execution."""
@@ -34,7 +35,7 @@ class JsonLines:
             self.execution(row.execution)
 
     def on_trouble(self, row: Row) -> None:
-        """Write the execution as it was last, or else what became of the pipeline."""
+        """Write the execution in its last known state, or the outcome of the pipeline."""
         if row.execution is not None:
             self.execution(row.execution)
         elif row.pipeline is not None and row.trouble is not None:
@@ -50,7 +51,7 @@ class JsonLines:
         self._write(json.dumps(unstructure(execution)))
 
     def finish(self, batch: Batch, creates: Creates) -> None:
-        """Write what is missing, where the command has been cut off."""
+        """Write the missing results if the command was interrupted."""
         for execution in batch.executions:
             if execution.id not in self._written:
                 self.execution(execution)

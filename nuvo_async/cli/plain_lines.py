@@ -1,4 +1,4 @@
-"""Results as plain text: a line for each event."""
+"""Results as plain text: one line for each event."""
 
 from collections.abc import Callable
 
@@ -10,29 +10,29 @@ __all__ = ["PlainLines"]
 
 
 class PlainLines:
-    """Writes a line for each change of status; what is in trouble is a message, and no result."""
+    """Writes a line for each change of status. Errors are shown as messages, not as results."""
 
     def __init__(self, write: Callable[[str], object]) -> None:
         self._write = write
 
     def on_status(self, row: Row) -> None:
-        """Write that an execution goes on."""
+        """Write that an execution is still running."""
         self._write(_line(row))
 
     def on_end(self, row: Row) -> None:
-        """Write what came of an execution."""
+        """Write the outcome of an execution."""
         about = "" if row.execution is None else outcome(row.execution)
         self._write(f"{_line(row)}: {about}" if about else _line(row))
 
     def on_trouble(self, row: Row) -> None:
-        """Leave it to the messages."""
+        """Write nothing, because a message shows it."""
 
     def on_no_files(self, pipeline_id: str) -> None:
         """Write that there is no execution."""
         self._write(f"{clean(pipeline_id)}: there is no file, so there is no execution")
 
     def finish(self, batch: Batch, creates: Creates) -> None:
-        """Leave it to the messages."""
+        """Write nothing, because messages show the rest."""
 
 
 def _line(row: Row) -> str:

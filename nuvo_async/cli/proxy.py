@@ -1,6 +1,6 @@
-"""The HTTP proxy that the command goes through: an option, or the usual environment variables.
+"""The HTTP proxy of the command, from an option or from the usual environment variables.
 
-aiohttp's `trust_env` is not used, since it sends logins of a `.netrc` as well.
+aiohttp's `trust_env` is not used, because it also sends logins from `.netrc`.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ __all__ = ["Proxy", "parse_proxy", "proxy_for"]
 
 @frozen
 class Proxy:
-    """Where a proxy is, and how to log in there: apart from the URL, which may be shown."""
+    """A proxy's URL and login. They are separate, so that the URL can be shown."""
 
     url: URL
     user: str | None = field(repr=False)
@@ -34,7 +34,7 @@ class Proxy:
 
 
 def parse_proxy(name: str, text: str) -> Proxy:
-    """Read the URL of a proxy; `ConfigurationError` if it is not one."""
+    """Parse the URL of a proxy. Raises `ConfigurationError` if it is invalid."""
     wrong = ConfigurationError(
         f"{name} must have the form http://HOST:PORT; SOCKS is not supported"
     )
@@ -48,10 +48,10 @@ def parse_proxy(name: str, text: str) -> Proxy:
 
 
 def proxy_for(base_url: URL, option: str | None) -> Proxy | None:
-    """The proxy for requests to the API: that of the option, or else of the environment.
+    """The proxy for requests to the API, from the option or else from the environment.
 
-    Plain http is for servers on this machine. What is sent to them can be read on the way, so a
-    proxy elsewhere is not used for it.
+    Plain http is only for servers on this machine. It is not encrypted, so it does not go through a
+    proxy on another machine.
     """
     if option is not None:
         proxy = parse_proxy("--proxy", option)

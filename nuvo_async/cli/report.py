@@ -1,4 +1,4 @@
-"""What `get` and `list` show of executions that are not followed."""
+"""The output of `get` and `list`, which show executions without following them."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -13,7 +13,7 @@ from nuvo_async.models import Actor, Execution, ExecutionRun
 __all__ = ["list_execution", "report_executions"]
 
 _STATUS_BEGINS, _STATUS_ENDS = 26, 36
-# A terminal that is narrower has no room for a table of runs.
+# A narrower terminal has no room for a table of runs.
 _WIDE = 76
 _HEADINGS = ("run", "status", "started", "time", "rows", "cells", "error rows", "error cells")
 
@@ -91,7 +91,7 @@ def _facts_table(execution: Execution) -> Table:
 def _runs_table(runs: Sequence[ExecutionRun]) -> Table:
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
     for number, heading in enumerate(_HEADINGS):
-        # On two lines, they leave room for the figures on a narrow terminal.
+        # Headings on two lines leave room for the figures on a narrow terminal.
         table.add_column(heading.replace(" ", "\n"), justify="left" if number < 3 else "right")
     for run in runs:
         table.add_row(*(Text(clean(figure)) for figure in _figures(run)))
@@ -112,7 +112,7 @@ def _lines(execution: Execution) -> list[str]:
 
 
 def list_execution(display: Display, execution: Execution) -> None:
-    """Show one of many: a line for each, as they come."""
+    """Show one execution of a list on one line."""
     if display.output.json:
         display.write_json(execution)
         return
@@ -121,7 +121,7 @@ def list_execution(display: Display, execution: Execution) -> None:
         line = Text.assemble(f"{clean(execution.id):24}  ", status(execution))
         line.pad_right(max(0, _STATUS_ENDS - len(line)))
         rest = f"  {_time(execution.created_at):19}  {execution.pipeline}  {kind}  {about}"
-        # What does not fit goes below the status.
+        # Text that does not fit is continued below the status.
         indent = _STATUS_BEGINS if display.width >= _WIDE else 2
         display.print(line.append(clean(rest), "default"), indent=indent)
     else:

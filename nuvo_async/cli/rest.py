@@ -1,4 +1,4 @@
-"""What is left when a command ends early: what goes on, what is not known, and how to go on."""
+"""The last message of a command that ends early: open executions, and how to continue."""
 
 import shlex
 from collections import Counter
@@ -16,7 +16,7 @@ _CLOCKS_DIFFER_BY = timedelta(minutes=1)
 
 
 def rest(batch: Batch, creates: Creates, *, journal: str | None, width: int) -> Iterator[str]:
-    """Name what is left; with a journal that has it all, say so instead."""
+    """Name what is left. If a journal has all of it, name the journal instead."""
     in_doubt = creates.in_doubt
     unstarted = Counter(batch.not_begun()) - Counter(one.pipeline_id for one in in_doubt)
     running = [clean(row.execution_id) for row in batch.going_on]
@@ -35,7 +35,7 @@ def rest(batch: Batch, creates: Creates, *, journal: str | None, width: int) -> 
 
 def _not_known(creates: Sequence[Create]) -> Iterator[str]:
     names = sorted({create.pipeline_id for create in creates})
-    # Executions are dated by the API's clock, and Creates by ours.
+    # Executions have times of the API's clock, and Creates have times of the local clock.
     since = min(create.began_at for create in creates) - _CLOCKS_DIFFER_BY
     look = ["nuvo-async", "list", "--trigger-type", "MANUAL"]
     look += ["--since", since.isoformat(timespec="seconds")]
@@ -52,7 +52,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _wait_command(ids: Sequence[str], width: int) -> Iterator[str]:
-    """A command for the shell, on as few lines as it needs."""
+    """A command for the shell, on as few lines as possible."""
     line = "  nuvo-async wait"
     for word in map(shlex.quote, ids):
         if len(line) + len(word) + 3 > width and not line.endswith("wait"):

@@ -1,4 +1,4 @@
-"""What is known of one execution, and the words that people read about it."""
+"""The state of one execution, and the texts that describe it."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -38,7 +38,7 @@ _STYLES = {
 
 
 def clean(text: object) -> str:
-    """Replace what would control a terminal: the texts come from a server."""
+    """Replace characters that would control a terminal, because texts come from a server."""
     return printable(str(text))
 
 
@@ -48,7 +48,7 @@ def count(number: int, what: str) -> str:
 
 
 def seconds(number: float) -> str:
-    """A duration, as people read it."""
+    """A duration in readable form."""
     if number < 100:
         return f"{number:.1f} s"
     minutes, rest = divmod(int(number), 60)
@@ -56,7 +56,7 @@ def seconds(number: float) -> str:
 
 
 def local(moment: datetime | None) -> datetime | None:
-    """The time in the local time zone; unchanged if it is beyond what a clock can show."""
+    """The time in the local time zone, or unchanged if it is out of range there."""
     try:
         return None if moment is None else moment.astimezone()
     except (OverflowError, ValueError):
@@ -69,14 +69,14 @@ def status(execution: Execution) -> Text:
 
 
 def result(execution: Execution) -> Text:
-    """The outcome in one word: the error type of a failed execution, or else the status."""
+    """The outcome in one word: the error type of a failed execution, otherwise the status."""
     if execution.error is None:
         return status(execution)
     return Text(clean(execution.error.type), "red")
 
 
 def figures(execution: Execution) -> list[str]:
-    """The figures of the latest run, the most important first; none while it goes on."""
+    """The figures of the latest run, the most important first. A current run has none."""
     run = execution.latest_run
     if run is None or run.data is None or not execution.is_finished:
         return []
@@ -85,14 +85,14 @@ def figures(execution: Execution) -> list[str]:
 
 
 def outcome(execution: Execution) -> str:
-    """What came of an execution, in a few words; nothing while it goes on."""
+    """The outcome of an execution in a few words; empty while it is running."""
     if execution.error is not None:
         return clean(f"{execution.error.type}: {execution.error.message}")
     return ", ".join(figures(execution))
 
 
 def trouble(error: NuvoError) -> str:
-    """What ended a wait, or kept a pipeline from being started."""
+    """Describe the error that ended a wait, or that prevented a pipeline from starting."""
     if isinstance(error, WaitTimeoutError):
         after = f"after {error.timeout:g} s"
         if error.last is None:
@@ -117,7 +117,7 @@ def _trouble_in_short(error: NuvoError, *, is_started: bool) -> str:
 
 @define(eq=False)
 class Row:
-    """An execution that is followed, or a pipeline that came to no execution.
+    """An execution that is followed, or a pipeline that has started no execution.
 
     `since` and `ended_at` are times of the event loop.
     """
@@ -131,7 +131,7 @@ class Row:
 
     @property
     def subject(self) -> str:
-        """What the row is about."""
+        """The pipeline or execution that the row describes."""
         return clean(self.pipeline or f"execution {self.execution_id}")
 
     @property
@@ -147,23 +147,23 @@ class Row:
         return self.execution is not None and self.execution.succeeded
 
     def sign(self) -> Text:
-        """How it ended, at a glance."""
+        """A symbol for the way it ended."""
         return Text("✔", "green") if self.succeeded else Text("✘", "red")
 
     def result(self) -> Text:
-        """What came of it so far, in one or two words."""
+        """The result so far, in one or two words."""
         if self.trouble is not None:
             started = self.execution_id is not None
             return Text(_trouble_in_short(self.trouble, is_started=started), "red")
         return Text("not read yet", "dim") if self.execution is None else result(self.execution)
 
     def message(self) -> str:
-        """Why it ended so, where there is a reason."""
+        """The reason for the result, if there is one."""
         if self.trouble is not None:
             return trouble(self.trouble)
         error = None if self.execution is None else self.execution.error
         return "" if error is None else clean(error.message)
 
     def figures(self) -> Sequence[str]:
-        """The figures of its run, where there is no message instead."""
+        """The figures of its run, if there is no message."""
         return () if self.execution is None or self.message() else figures(self.execution)

@@ -29,13 +29,13 @@ _SHORTEST_SUBJECT = 8
 _LONGEST_RESULT = 32
 _TIME = 8
 _SHORTEST_MESSAGE = 12
-# A screen that is narrower than that shows neither the bar nor times.
+# A narrower screen shows neither the bar nor times.
 _NARROW = 60
 
 
 @define(eq=False)
 class Screen:
-    """Draws what is known over and over again, in place."""
+    """Draws the current state repeatedly, in place."""
 
     console: Console
     batch: Batch
@@ -48,7 +48,7 @@ class Screen:
 
     @asynccontextmanager
     async def drawn(self) -> AsyncIterator[None]:
-        """Draw while the block runs, and leave nothing of it on the screen."""
+        """Draw while the block runs, and clear the drawing afterwards."""
         live = Live(
             console=self.console,
             get_renderable=self._render,
@@ -85,7 +85,7 @@ class Screen:
         return line
 
     def _chosen(self, taken: int = 0) -> Sequence[Row]:
-        """The rows that there is room for: those that run, and what has ended last."""
+        """The rows that fit: running executions, and those that ended last."""
         room = max(self.console.height - 3 - taken, 1)
         running = list(islice(self.batch.running.values(), room))
         for_ended = max(room // 3, room - len(running))
@@ -97,7 +97,7 @@ class Screen:
         time = 0 if width < _NARROW else _TIME + 1
         result = max((cell_len(row.result().plain) for row in rows), default=0)
         longest = max((cell_len(row.subject) for row in rows), default=0)
-        # The sign and two gaps; what comes after the result takes the rest.
+        # The sign and two gaps. The text after the result takes the remaining width.
         room = width - 4 - time - min(result, _LONGEST_RESULT)
         subject = min(longest, _LONGEST_SUBJECT, max(room, _SHORTEST_SUBJECT))
         return [self._line(row, subject, width, with_time=time > 0) for row in rows]
@@ -123,12 +123,12 @@ class Screen:
         return line
 
     def _fit(self, text: str) -> str:
-        """The text as it will be written, so that it takes as many cells as expected."""
+        """Fit the text to the column, as the encoding will write it."""
         return writable(clean(text), self.console.encoding)
 
 
 def _append(line: Text, parts: Iterable[str], width: int, *, gap: str = "") -> None:
-    """Append parts with commas between, as many as there is room for."""
+    """Append as many parts as fit, separated by commas."""
     for part in parts:
         if line.cell_len + cell_len(gap + part) > width:
             return

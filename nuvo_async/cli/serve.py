@@ -1,4 +1,4 @@
-"""The embedded server alone, for other clients to be tried against."""
+"""Runs only the embedded server, for trying other clients."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ async def serve(display: Display, port: int) -> None:
             _introduce(display, server)
             while True:
                 await asyncio.sleep(_FORGETS_EVERY)
-                server.requests.clear()  # Nobody looks at them here.
+                server.requests.clear()  # They are not used here.
     except OSError as error:
         raise ConfigurationError(f"cannot listen on port {port}: {error.strerror}") from error
 

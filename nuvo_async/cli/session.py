@@ -1,4 +1,4 @@
-"""The command's own session: through a proxy where there is one, and watched."""
+"""The command's own session, which uses a proxy if there is one, and tracks its requests."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -18,7 +18,7 @@ __all__ = ["Access", "open_client"]
 
 @frozen
 class Access:
-    """Where the API is, how to get there, and who asks."""
+    """The URL of the API, the proxy, and the credentials."""
 
     environ: Mapping[str, str] = field(repr=False)
     proxy: str | None = None
@@ -28,10 +28,11 @@ class Access:
 async def open_client(
     access: Access, creates: Creates, contact: Contact
 ) -> AsyncIterator[NuvoClient]:
-    """Open a client whose requests are seen by `creates` and `contact`."""
+    """Open a client whose requests pass through `creates` and `contact`."""
     base_url = access.environ.get("NUVO_BASE_URL") or DEFAULT_BASE_URL
     proxy = proxy_for(checked_base_url(base_url, "NUVO_BASE_URL"), access.proxy)
-    # As the client makes its own: without a limit, since it has one, and without cookies.
+    # This is like the session that the client makes: it has no cookies, and no limit, because the
+    # client has one.
     async with (
         aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0),
@@ -52,7 +53,7 @@ def _login(proxy: Proxy | None) -> list[aiohttp.ClientMiddlewareType]:
     async def log_in(
         request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
-        if request.is_ssl():  # A tunnel is asked for, with headers of its own.
+        if request.is_ssl():  # The request for a tunnel has separate headers.
             request.proxy_headers = CIMultiDict({"Proxy-Authorization": login})
         else:
             request.headers["Proxy-Authorization"] = login

@@ -35,7 +35,7 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks
 
 @frozen
 class Output:
-    """How to show things."""
+    """The options of the output."""
 
     json: bool
     color: bool
@@ -44,7 +44,7 @@ class Output:
 
 @frozen
 class Settings:
-    """Where the API is, and who asks."""
+    """The options of the connection: the URL of the API and the credentials."""
 
     base_url: str | None
     token_file: str | None
@@ -53,7 +53,7 @@ class Settings:
     proxy: str | None
 
     def access(self) -> Any:
-        """Return an `Access`: the environment, with what the options say instead."""
+        """Return an `Access`. Options take precedence over the environment."""
         from nuvo_async.cli.session import Access  # noqa: PLC0415 - `--help` needs no aiohttp
 
         token = None if self.token_file is None else read_token("--token-file", self.token_file)
@@ -68,7 +68,7 @@ class Settings:
 
 
 def check_ids(_: click.Context, __: click.Parameter, ids: tuple[str, ...]) -> tuple[str, ...]:
-    """Refuse what cannot be an id, before anything is sent."""
+    """Refuse an invalid id before anything is sent."""
     try:
         return tuple(arguments.path_segment("an id", one) for one in ids)
     except ValueError as error:
@@ -76,14 +76,14 @@ def check_ids(_: click.Context, __: click.Parameter, ids: tuple[str, ...]) -> tu
 
 
 def check_proxy(_: click.Context, __: click.Parameter, proxy: str | None) -> str | None:
-    """Refuse a login, which every user of the machine could see on the command line."""
+    """Refuse a login, because other users of the machine can see the command line."""
     if proxy is not None and "@" in proxy:
         raise click.BadParameter("it must have no user and password: put those into HTTPS_PROXY")
     return proxy
 
 
 def check_timeout(_: click.Context, __: click.Parameter, seconds: float | None) -> float | None:
-    """Refuse what is no time, before anything is sent."""
+    """Refuse an invalid timeout before anything is sent."""
     try:
         return None if seconds is None else arguments.number("it", seconds, positive=True)
     except ValueError as error:
@@ -91,7 +91,7 @@ def check_timeout(_: click.Context, __: click.Parameter, seconds: float | None) 
 
 
 def check_path(_: click.Context, __: click.Parameter, path: str | None) -> str | None:
-    """Refuse what is no path of a file."""
+    """Refuse an invalid path of a file."""
     try:
         return None if path is None else str(arguments.path("it", path))
     except ValueError as error:
@@ -99,7 +99,7 @@ def check_path(_: click.Context, __: click.Parameter, path: str | None) -> str |
 
 
 def known_or_not(enum: type[StrEnum]) -> Callable[[click.Context, click.Parameter, Any], Any]:
-    """Take a value of an enum in any case; one that is not known may be new."""
+    """Accept a value of an enum in any letter case. An unknown value may be new in the API."""
 
     def take(_: click.Context, __: click.Parameter, text: str | None) -> str | None:
         if text is None:
@@ -117,14 +117,14 @@ def known_or_not(enum: type[StrEnum]) -> Callable[[click.Context, click.Paramete
 
 
 def parse_when(_: click.Context, __: click.Parameter, text: str | None) -> datetime | None:
-    """Read a date, a date-time, or how long ago (`90m`)."""
+    """Parse a date, a date-time, or a time ago (`90m`)."""
     if text is None:
         return None
     count, unit = text[:-1], _UNITS.get(text[-1:])
     try:
         if unit is not None and count.isascii() and count.isdecimal():
             return datetime.now(UTC) - timedelta(**{unit: int(count)})
-        return datetime.fromisoformat(text).astimezone()  # Local, where it does not say.
+        return datetime.fromisoformat(text).astimezone()  # Local if it has no offset.
     except (ValueError, OverflowError, OSError):
         raise click.BadParameter(
             f"{text!r} must be like 2026-11-30, 2026-11-30T18:00Z, or 90m ago: s, m, h, d or w"
@@ -132,7 +132,7 @@ def parse_when(_: click.Context, __: click.Parameter, text: str | None) -> datet
 
 
 def parse_filters(given: tuple[str, ...]) -> dict[str, dict[str, object]]:
-    """Turn `FIELD[:OP]=VALUE` into filters; `in` takes its values divided by commas."""
+    """Turn `FIELD[:OP]=VALUE` into filters. The values of `in` are separated by commas."""
     filters: dict[str, dict[str, object]] = {}
     for one in given:
         left, equals, value = one.partition("=")
@@ -151,7 +151,7 @@ def parse_filters(given: tuple[str, ...]) -> dict[str, dict[str, object]]:
 
 
 def parse_sort(given: tuple[str, ...]) -> dict[str, Any]:
-    """Turn `FIELD[:asc|desc]` into an order."""
+    """Turn `FIELD[:asc|desc]` into a sort order."""
     order = {}
     for one in given:
         field, _, direction = one.partition(":")
@@ -164,7 +164,7 @@ def parse_sort(given: tuple[str, ...]) -> dict[str, Any]:
 
 
 def output_options(command: Command) -> Command:
-    """Add the options of how to show things, as an `Output`."""
+    """Add the options of the output, passed on as an `Output`."""
 
     @wraps(command)
     def with_output(*, json: bool, no_color: bool, verbose: bool, **others: Any) -> Any:
@@ -181,7 +181,7 @@ def output_options(command: Command) -> Command:
 
 
 def settings_options(command: Command) -> Command:
-    """Add the options of where the API is and who asks, as `Settings`; and those of output."""
+    """Add the options of the connection, passed on as `Settings`, and those of the output."""
 
     @wraps(command)
     def with_settings(

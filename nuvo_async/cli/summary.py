@@ -1,4 +1,4 @@
-"""What people read in the end: what came of all pipelines and executions."""
+"""The summary at the end, for people: the outcome of all pipelines and executions."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -20,10 +20,10 @@ _ROOM_FOR_FIGURES = 40
 
 
 def summary(batch: Batch, in_doubt: int = 0, *, with_troubles: bool = True) -> Iterator[Text]:
-    """Counts, troubles, failures and the slowest executions, a line for each.
+    """Counts, errors, failures and the slowest executions, with one line for each.
 
-    `in_doubt` is the number of Creates that were not answered. Troubles may have been reported
-    already.
+    `in_doubt` is the number of Creates that were not answered. Errors can be left out if they were
+    already reported.
     """
     counts = ", ".join(_counts(batch, in_doubt)) or "none"
     yield Text(f"{count(len(batch.rows), 'execution')}: {counts}")
@@ -68,7 +68,7 @@ def _duration(execution: Execution) -> float:
 
 
 def successes(batch: Batch, width: int) -> Iterator[Text]:
-    """A line for each execution that succeeded, with its id; in columns where there is room."""
+    """A line with the id of each execution that succeeded, in columns if there is room."""
     rows = [row for row in batch.rows.values() if row.succeeded]
     subject = min(max((cell_len(row.subject) for row in rows), default=0), _LONGEST_SUBJECT)
     key = max((cell_len(clean(row.execution_id)) for row in rows), default=0)

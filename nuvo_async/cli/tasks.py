@@ -1,4 +1,4 @@
-"""Work beside the work."""
+"""Runs background work beside a block."""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
@@ -10,7 +10,7 @@ __all__ = ["beside"]
 
 @asynccontextmanager
 async def beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Do something while the block runs, and end it with the block; raise what it has raised."""
+    """Do work while the block runs, end it with the block, and raise its error, if any."""
     task = asyncio.create_task(work)
     try:
         yield

@@ -1,4 +1,4 @@
-"""What the commands do, once their arguments are read."""
+"""The work of the commands, after their arguments were parsed."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
@@ -16,7 +16,8 @@ from nuvo_async.waiting import PollPolicy
 __all__ = ["get", "list_all", "run", "show_runs", "trigger", "wait"]
 
 _PAGE_SIZE = 100
-# Ids that are given by hand have existed for a while; long enough for those of a trigger just now.
+# Ids that users enter belong to executions that have existed for a while. This time is also long
+# enough for executions that were triggered just now.
 _GRACE = 3.0
 
 
@@ -31,7 +32,7 @@ async def _connected(display: Display, access: Access) -> AsyncIterator[NuvoClie
 
 
 async def trigger(display: Display, access: Access, pipeline_ids: Sequence[str]) -> None:
-    """Create, for each pipeline."""
+    """Create for each pipeline."""
 
     async def create(pipeline_id: str) -> None:
         try:
@@ -49,7 +50,7 @@ async def trigger(display: Display, access: Access, pipeline_ids: Sequence[str])
 
 
 async def get(display: Display, access: Access, execution_ids: Sequence[str]) -> None:
-    """Read by ID, and show each in the order given."""
+    """Read by ID, and show the executions in the order given."""
 
     async def read(execution_id: str) -> None:
         try:
@@ -69,7 +70,7 @@ async def get(display: Display, access: Access, execution_ids: Sequence[str]) ->
 
 
 async def list_all(display: Display, access: Access, limit: int, query: Mapping[str, Any]) -> None:
-    """Read all, and show them as they come."""
+    """Read all, and show the executions as they arrive."""
     async with _connected(display, access) as client:
         try:
             executions = client.iter_executions(
@@ -88,7 +89,7 @@ async def list_all(display: Display, access: Access, limit: int, query: Mapping[
 async def wait(
     display: Display, access: Access, execution_ids: Sequence[str], timeout: float | None
 ) -> None:
-    """Wait for executions; trouble with one of them ends no other wait."""
+    """Wait for executions. An error in one wait does not end the others."""
 
     async def follow_one(execution_id: str) -> None:
         try:
@@ -112,7 +113,7 @@ async def wait(
 async def run(
     display: Display, access: Access, pipeline_ids: Sequence[str], options: Mapping[str, Any]
 ) -> None:
-    """Run pipelines by `run_pipelines`, whose `options` these are."""
+    """Run pipelines with `run_pipelines` and its `options`."""
     display.journal = options.get("journal")
     async with _connected(display, access) as client, display.live():
         await show_runs(display, client, pipeline_ids, **options)
@@ -121,7 +122,7 @@ async def run(
 async def show_runs(
     display: Display, client: NuvoClient, pipeline_ids: Sequence[str], **options: Any
 ) -> None:
-    """Run pipelines, and show what becomes of each."""
+    """Run pipelines, and show the result of each."""
     display.batch.expect_runs(pipeline_ids)
     runs = client.run_pipelines(
         pipeline_ids, on_start=display.start, on_poll=display.batch.see, **options
