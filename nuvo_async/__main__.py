@@ -11,7 +11,7 @@ _USAGE, _TROUBLE, _BUG, _INTERRUPTED, _BROKEN_PIPE = 2, 3, 70, 130, 141
 
 
 def main() -> None:
-    """Run the command, or say which extra it needs."""
+    """Run the command, or name the extra that it needs."""
     streams.prepare()
     try:
         code = _run()
@@ -19,7 +19,7 @@ def main() -> None:
         code = _INTERRUPTED
     except OSError as error:
         code = _trouble(error)
-    except Exception:  # noqa: BLE001 - 1 would mean that an execution has failed
+    except Exception:  # noqa: BLE001 - exit code 1 would mean that an execution failed
         traceback.print_exc()
         code = _BUG
     sys.stdout.flush()
@@ -41,18 +41,18 @@ def _run() -> int:
             file=sys.stderr,
         )
         return _USAGE
-    # Not before they are known to be installed.
+    # These are imported only after the check that they are installed.
     import click  # noqa: PLC0415
 
     from nuvo_async.cli.commands import command  # noqa: PLC0415
 
     try:
-        # Or else click would end with 1 where it is interrupted, as if an execution had failed.
+        # Otherwise, click would exit with 1 if interrupted, as if an execution had failed.
         return int(command.main(prog_name="nuvo-async", standalone_mode=False) or 0)
     except click.Abort:
         return _INTERRUPTED
     except click.ClickException as error:
-        # By itself, click writes UTF-8 where the encoding is ASCII.
+        # By default, click writes UTF-8 even if the encoding is ASCII.
         error.show(file=sys.stderr)
         return _USAGE
 

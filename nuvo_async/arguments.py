@@ -1,7 +1,7 @@
-"""What callers pass in, checked before anything is sent.
+"""Checks of the arguments that callers pass in, before anything is sent.
 
-Each function returns the value it was given, so that a check reads as part of the assignment,
-and raises `TypeError` or `ValueError` with the name of the argument and what it must be.
+Each function returns the given value, so that a check can be part of an assignment. It raises a
+`TypeError` or `ValueError` that names the argument and what it must be.
 """
 
 import math
@@ -28,12 +28,12 @@ __all__ = [
 
 T = TypeVar("T")
 
-# Control characters, and surrogates: they are no characters, and cannot be written as UTF-8.
+# Control characters, and surrogates, which cannot be encoded as UTF-8.
 _UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def text(name: str, value: object) -> str:
-    """Check a string that must hold something and no control character."""
+    """Check a string that must not be blank, and must not contain control characters."""
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a string, not {type(value).__name__}")
     if not value.strip():
@@ -54,7 +54,7 @@ def path_segment(name: str, value: object) -> str:
 
 
 def listed(name: str, values: Iterable[T]) -> list[T]:
-    """Check something to iterate over that is no string, and list it."""
+    """Check an iterable that must not be a string, and return it as a list."""
     if isinstance(values, str | bytes):
         raise TypeError(f"{name} must be an iterable of ids, not a single {type(values).__name__}")
     if not isinstance(values, Iterable):
@@ -63,7 +63,7 @@ def listed(name: str, values: Iterable[T]) -> list[T]:
 
 
 def strings(name: str, values: Iterable[str]) -> list[str]:
-    """Check an iterable of such strings, all of them."""
+    """Check all strings of an iterable with `text`."""
     return [text(f"{name}[{n}]", value) for n, value in enumerate(listed(name, values))]
 
 
@@ -77,7 +77,7 @@ def path(name: str, value: object) -> Path:
 
 
 def number(name: str, value: object, *, positive: bool = False) -> float:
-    """Check a finite number that is not negative, or not even zero where it must be `positive`."""
+    """Check a finite number that must not be negative. With `positive`, it must not be zero."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{name} must be a number, not {type(value).__name__}")
     try:
@@ -93,7 +93,7 @@ def number(name: str, value: object, *, positive: bool = False) -> float:
 
 
 def number_field(_: object, attribute: "Attribute[Any]", value: object) -> None:
-    """Check such a number as the validator of an attrs field."""
+    """Check a number with `number`, as the validator of an attrs field."""
     number(attribute.name, value)
 
 
@@ -107,14 +107,14 @@ def integer(name: str, value: object, *, minimum: int) -> int:
 
 
 def callback(name: str, value: Callable[..., object] | None) -> Callable[..., object] | None:
-    """Check something that will be called later, if given at all."""
+    """Check a callback that will be called later, or `None`."""
     if value is not None and not callable(value):
         raise TypeError(f"{name} must be callable, not {type(value).__name__}")
     return value
 
 
 def instance(name: str, value: T, *classes: type) -> T:
-    """Check an object of this package, or of one that it stands on."""
+    """Check that an object is an instance of one of the classes."""
     if not isinstance(value, classes):
         names = " or ".join(cls.__name__ for cls in classes)
         article = "an" if names[0] in "AEIOU" else "a"

@@ -1,8 +1,8 @@
-"""The keyword arguments that methods of `NuvoClient` share, and waits made of them.
+"""The keyword arguments that methods of `NuvoClient` share, and the waits made from them.
 
-A method takes them as `**options: Unpack[WaitKeywords]`, which type checkers and editors read, and
-passes them on to the one function that has them by name, with their defaults. `passes_to` copies
-them from there into the signature of the method, which `help()`, shells and the API reference read.
+A method takes them as `**options: Unpack[WaitKeywords]`, for type checkers and editors. It passes
+them on to one function, which declares their names and defaults. `passes_to` copies these into the
+signature of the method, for `help()`, shells and the API reference.
 """
 
 import inspect
@@ -51,7 +51,7 @@ def wait_options(
     with_logs: bool = True,
     on_poll: Callable[[Execution], object] | None = None,
 ) -> WaitOptions:
-    """Check what a caller asks of its waits; the client's `default` is for those without `poll`."""
+    """Check the options of a caller's waits. Without `poll`, the client's `default` is used."""
     return WaitOptions(
         policy=default if poll is None else arguments.instance("poll", poll, PollPolicy),
         timeout=None if timeout is None else arguments.number("timeout", timeout),
@@ -61,12 +61,12 @@ def wait_options(
 
 
 def wait_for(execution: Execution | str, options: WaitOptions) -> Wait:
-    """Make the wait for an execution, given as such or by its id, after a check."""
+    """Check an execution or an id, and make the wait for it."""
     return options.wait_for(_checked("execution", execution))
 
 
 def waits_for(executions: Iterable[Execution | str], options: WaitOptions) -> list[Wait]:
-    """Make the waits for several executions, after a check of all of them."""
+    """Check several executions or ids, and make the waits for them."""
     listed = arguments.listed("executions", executions)
     checked = [_checked(f"executions[{n}]", one) for n, one in enumerate(listed)]
     return [options.wait_for(one) for one in checked]
@@ -84,7 +84,7 @@ def _checked(name: str, execution: Execution | str) -> Execution | str:
 
 
 def passes_to(function: Callable[..., Any]) -> Callable[[Method], Method]:
-    """Show the keyword arguments of `function` in the signature of a method that passes its own."""
+    """Show the keyword arguments of `function` in the signature of a method that passes them on."""
     shared = [
         one
         for one in inspect.signature(function).parameters.values()
