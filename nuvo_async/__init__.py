@@ -73,8 +73,8 @@ if TYPE_CHECKING:
     from nuvo_async.waiting import PollPolicy
     from nuvo_async.wire import AccessToken, LicenseKey, RetryPolicy
 else:
-    # aiohttp and asyncio take longer to import than all else here, and `nuvo-async --help`, or
-    # whoever reads models only, does without.
+    # aiohttp and asyncio take longer to import than everything else here. `nuvo-async --help` and
+    # programs that only read models do without them.
     _LATE = {
         "AccessToken": "nuvo_async.wire",
         "LicenseKey": "nuvo_async.wire",

@@ -6,6 +6,7 @@ from attrs import define, field
 
 from nuvo_async.waiting.state import State
 from nuvo_async.waiting.watch import Reading, Watch
+from nuvo_async.waiting.ways import Way
 
 __all__ = ["Audit"]
 
@@ -31,11 +32,11 @@ class Audit:
     _checks: float = 0.0
     _namings: float = 0.0
 
-    def check(self, now: float, *, strikes: int, least: int = 0) -> None:
+    def check(self, way: Way, now: float, *, least: int = 0) -> None:
         """Read executions by id that are left to the listing: the more, the more it is in doubt."""
         if now < self.state.pace.resume_at:
             return
-        self._checks = max(self._checks + 2**strikes / _READINGS_PER_CHECK, least)
+        self._checks = max(self._checks + 2**way.trust.strikes / _READINGS_PER_CHECK, least)
         suspect, self.suspect = self.suspect, None
         suspects = [suspect] if suspect is not None and suspect.waits else []
         in_turn = islice(self.state.listed, _MOST_REQUESTS_AT_ONCE)

@@ -5,7 +5,6 @@ are wanted; and one request to four readings checks it, each execution in turn.
 """
 
 import logging
-from collections import deque
 
 from attrs import define, field
 
@@ -13,8 +12,9 @@ from nuvo_async.models import AuthenticationError, Execution, NuvoError, States
 from nuvo_async.waiting.audit import Audit
 from nuvo_async.waiting.choice import FEW, best_way
 from nuvo_async.waiting.contact import passes
-from nuvo_async.waiting.effects import ReadIds, ReadPage
+from nuvo_async.waiting.effects import ReadIds
 from nuvo_async.waiting.state import State, Ticket
+from nuvo_async.waiting.sweep import MOST_AT_ONCE, Sweep
 from nuvo_async.waiting.trust import Evidence
 from nuvo_async.waiting.watch import LISTED, Due, Listed, Watch
 from nuvo_async.waiting.ways import ByIds, ChangeFeed, Unfit, Way
@@ -24,9 +24,6 @@ __all__ = ["Listing"]
 _log = logging.getLogger("nuvo_async")
 _NEVER = float("inf")
 
-_MOST_AT_ONCE = 16
-# Seconds without an answer, after which Read by ID shows whether the server is there at all.
-_LATE = 5.0
 # Seconds from one last look before a timeout to the next.
 _HURRY = 0.25
 
@@ -45,35 +42,27 @@ class Listing:
     refused: bool = False
     hurry: bool = False
     looked_for: float = -_NEVER
-    # The reading under way: when it began, what is still to be asked, and what is being asked.
-    _began: float = -_NEVER
-    _queue: "deque[ReadIds | ReadPage]" = field(factory=deque)
-    _asked: set[int] = field(factory=set)
-    _is_covering: bool = False
-    _is_complete: bool = False
-    # How many executions the last pages have shown that no listing had shown before.
-    _found: int = 0
-    _pages: int = 1
     _outages_at: float = _NEVER
+    _sweep: Sweep = field(init=False)
     _audit: Audit = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._audit = Audit(self.state)
+        self._sweep, self._audit = Sweep(self.state), Audit(self.state)
 
     # ── Which way ─────────────────────────────────────────────────────────────────────────────
 
     def decide(self, now: float) -> None:
         """Take the best way, and read the listing when it is time."""
-        self._end_outages(now)
+        if self.way is not None and now >= self._outages_at:
+            self._outages_at = self.state.end_outages_of(self.way.contact, now)
         self._choose(now)
-        if self._is_late(now) and not self.state.readings:
-            self._check(now, least=1)
         if self.way is None or now < self.state.pace.resume_at:
             return
+        if self._sweep.is_late(now) and not self.state.readings:
+            self._audit.check(self.way, now, least=1)
         if now >= self._next_reading(now):
             self._begin(self.way, now)
-        while self._queue and len(self._asked) < _MOST_AT_ONCE:
-            self._asked.add(self.state.ask(self._queue.popleft()))
+        self._sweep.send()
 
     def _choose(self, now: float) -> None:
         ways, watches = (self.by_ids, self.feed), len(self.state.watches)
@@ -83,7 +72,7 @@ class Listing:
             self._change(way, now, reason)
 
     def _change(self, way: Way | None, now: float, reason: str) -> None:
-        self._abort(now)
+        self._sweep.abort(now)
         self.way = way
         self.looked_for = -_NEVER
         self._audit.ends.clear()
@@ -108,12 +97,8 @@ class Listing:
 
     # ── One reading ───────────────────────────────────────────────────────────────────────────
 
-    @property
-    def _is_reading(self) -> bool:
-        return bool(self._queue or self._asked)
-
     def _next_reading(self, now: float) -> float:
-        if self.way is None or self._is_reading:
+        if self.way is None or self._sweep.is_under_way:
             return _NEVER
         pace, many = self.state.pace, len(self.state.watches)
         interval = pace.interval(now, watches=many, cost=self.way.cost(many, 0))
@@ -121,35 +106,22 @@ class Listing:
             interval = max(interval, pace.retry(now, self.way.contact.failing_since))
         elif self.hurry:
             interval = min(interval, max(interval / 4, _HURRY))
-        return max(self._began + interval, pace.resume_at)
+        return max(self._sweep.began + interval, pace.resume_at)
 
     def _begin(self, way: Way, now: float) -> None:
-        self._audit.pass_time(now - self._began, size=self.by_ids.size)
-        self._began = now
-        self.hurry = self._is_covering = False
-        self._is_complete = True
-        self._found, self._pages = 0, 1
+        self._audit.pass_time(now - self._sweep.began, size=self.by_ids.size)
+        self.hurry = False
         if isinstance(way, ByIds):
-            self._queue.extend(
-                way.requests(dict.fromkeys([*self.state.watches, *self._audit.ends]))
-            )
+            ids = dict.fromkeys([*self.state.watches, *self._audit.ends])
+            self._sweep.begin(now, way.requests(ids))
         else:
-            self._queue.append(way.begin(now))
-
-    def _abort(self, now: float) -> None:
-        if self._is_reading:
-            self._began = now
-        self._queue.clear()
-        for number in self._asked:
-            self.state.give_up(number)
-        self._asked.clear()
+            self._sweep.begin(now, [way.begin(now)])
 
     def answered(self, number: int, ticket: Ticket, states: States, now: float) -> None:
         """Take in what a request has shown."""
         way = self.way
-        if way is None or number not in self._asked:
+        if way is None or not self._sweep.close(number):
             return
-        self._asked.discard(number)
         self.refused = False
         way.contact.answered()
         missing: list[str] = []
@@ -157,52 +129,48 @@ class Listing:
             if isinstance(ticket.query, ReadIds):
                 size = self.by_ids.size
                 missing = self.by_ids.missing(ticket.query, states)
-                self._is_complete &= self.by_ids.size == size
+                self._sweep.is_complete &= self.by_ids.size == size
             else:
                 self.feed.take(states)
         except Unfit as reason:
-            self.weigh(
-                self.by_ids if isinstance(ticket.query, ReadIds) else way,
-                Evidence.UNFIT,
-                now,
-                reason,
-            )
+            unfit = self.by_ids if isinstance(ticket.query, ReadIds) else way
+            self.weigh(unfit, Evidence.UNFIT, now, reason)
             if self.way is not way:
                 return
         for execution in states.executions:
-            if not self._show(execution, ticket.began(self._began), now):
+            if not self._show(execution, ticket.began(self._sweep.began), now):
                 missing.append(execution.id)
         for execution_id in missing:
             self._miss(execution_id, now)
-        if not self._is_reading:
+        if not self._sweep.is_under_way:
             self._go_on(way, now)
 
     def _go_on(self, way: Way, now: float) -> None:
         """Ask for more pages, or for what they have not shown, or end the reading."""
-        if isinstance(way, ChangeFeed) and not self._is_covering:
+        if isinstance(way, ChangeFeed) and not self._sweep.is_covering:
             try:
-                most, at_once = len(self.state.watches), _MOST_AT_ONCE
-                is_worth_it = self._found >= self._pages * self._worth_of_a_page(now)
-                pages = way.next_pages(most=most, at_once=at_once, is_worth_it=is_worth_it)
+                # Another request would show so many executions for the price of a page.
+                worth = 2 if self.by_ids.trust.rests_until > now else self.by_ids.size
+                pages = way.next_pages(
+                    most=len(self.state.watches),
+                    at_once=MOST_AT_ONCE,
+                    is_worth_it=self._sweep.found >= self._sweep.pages * worth,
+                )
             except Unfit as reason:
                 self.weigh(way, Evidence.UNFIT, now, reason)
                 return
-            self._found, self._pages = 0, len(pages)
-            self._queue.extend(pages)
+            self._sweep.found, self._sweep.pages = 0, len(pages)
+            self._sweep.add(pages)
             if not pages:
-                way.finish(self._began)
-                self._is_covering = True
-                self._queue.extend(self._unshown(now))
-        if not self._is_reading:
-            if self._is_complete:
-                self.looked_for = self._began
-            if (missed := self._audit.missed_end(self._began)) is not None:
+                way.finish(self._sweep.began)
+                self._sweep.is_covering = True
+                self._sweep.add(self._unshown(now))
+        if not self._sweep.is_under_way:
+            if self._sweep.is_complete:
+                self.looked_for = self._sweep.began
+            if (missed := self._audit.missed_end(self._sweep.began)) is not None:
                 self.weigh(way, Evidence.MISSED, now, missed)
-            self._check(now)
-
-    def _worth_of_a_page(self, now: float) -> int:
-        """Return how many executions another request would show for the same price."""
-        return 2 if self.by_ids.trust.rests_until > now else self.by_ids.size
+            self._audit.check(way, now)
 
     def _unshown(self, now: float) -> list[ReadIds]:
         """Ask for what the feed has not shown: it may have changed before the feed was read."""
@@ -215,11 +183,13 @@ class Listing:
             and not watch.unshown
             and isinstance(standing := watch.standing, Due)
             and not standing.urgent
-            and all(wait.started <= self._began for wait in watch.waits)
+            and all(wait.started <= self._sweep.began for wait in watch.waits)
         ]
         named = self._audit.to_be_named(size=self.by_ids.size)
-        most = (_MOST_AT_ONCE - len(named) // self.by_ids.size) * self.by_ids.size
-        self._is_complete = len(unshown) <= most  # The others have their turn with the next one.
+        most = (MOST_AT_ONCE - len(named) // self.by_ids.size) * self.by_ids.size
+        self._sweep.is_complete = (
+            len(unshown) <= most
+        )  # The others have their turn with the next one.
         ids = [watch.execution_id for watch in (*unshown[:most], *named)]
         return list(self.by_ids.requests(ids))
 
@@ -253,7 +223,7 @@ class Listing:
         elif all(wait.started <= asked_at for wait in watch.waits):
             if was_listed and execution.updated_at != before:
                 self._audit.suspect = watch  # Something has changed; it may be more than is shown.
-            self._found += not was_listed
+            self._sweep.found += not was_listed
             self.state.place(watch, LISTED, now)
         return True
 
@@ -267,10 +237,6 @@ class Listing:
 
     # ── How far it is trusted ─────────────────────────────────────────────────────────────────
 
-    def _check(self, now: float, least: int = 0) -> None:
-        if self.way is not None:
-            self._audit.check(now, strikes=self.way.trust.strikes, least=least)
-
     def judge(self, watch: Watch, execution: Execution, now: float) -> None:
         """Judge the way by what Read by ID says of an execution."""
         self.refused = False
@@ -278,10 +244,10 @@ class Listing:
         if way is None:
             return
         was_listed = isinstance(watch.settled, Listed)
-        if way.contact.failing_since is not None and not self._asked:
+        if way.contact.failing_since is not None and not self._sweep.is_under_way:
             self.weigh(way, Evidence.FAILED, now, way.contact.trouble)
-        elif self._is_late(now):
-            self.weigh(way, Evidence.LATE, now, f"no answer for {_LATE:g} s")
+        elif self._sweep.is_late(now):
+            self.weigh(way, Evidence.LATE, now, "another request")
         elif watch.unshown:
             self.weigh(self.by_ids, Evidence.MISSED, now, watch.execution_id)
         elif was_listed and not execution.is_finished:
@@ -309,45 +275,23 @@ class Listing:
 
     def failed(self, number: int, ticket: Ticket, trouble: NuvoError | None, now: float) -> None:
         """End a reading of which one request has failed, and see whether Read by ID answers."""
-        if self.way is None or number not in self._asked:
+        if self.way is None or not self._sweep.close(number):
             return
-        self._asked.discard(number)
-        self._abort(now)
-        self._began = now
+        self._sweep.abort(now)
+        self._sweep.began = now
         if trouble is None or passes(trouble):
             self.troubled(ticket, trouble, now)
-            self._check(now, least=1)
+            self._audit.check(self.way, now, least=1)
         else:
             self.refused = isinstance(trouble, AuthenticationError)
             self.weigh(self.way, Evidence.UNFIT, now, trouble)
-
-    def _sent(self) -> list[float]:
-        sent = (self.state.tickets[number].sent_at for number in self._asked)
-        return [at for at in sent if at is not None]
-
-    def _is_late(self, now: float) -> bool:
-        return any(now - at > _LATE for at in self._sent())
-
-    def _end_outages(self, now: float) -> None:
-        """End the waits that have met an outage of the way that they are left to."""
-        if self.way is None or now < self._outages_at:
-            return
-        contact, self._outages_at = self.way.contact, _NEVER
-        for watch in (*self.state.listed, *self.state.unlisted):
-            if watch.contact is None:
-                self.state.end_by_outage(watch, contact, -_NEVER, now)
-                for wait in watch.waits:
-                    begin = max(wait.started, watch.told_at)
-                    over = contact.outage_at(begin, wait.policy.max_outage)
-                    if wait.deadline is None and over > now:
-                        self._outages_at = min(self._outages_at, over)
 
     def next_wake(self, now: float) -> float:
         """Return when to decide again."""
         if len(self.state.watches) <= FEW:
             return _NEVER
         moments = [self._next_reading(now), self._outages_at]
-        moments += [at + _LATE + 0.001 for at in self._sent()]
+        moments += [at + 0.001 for at in self._sweep.late_at()]
         moments += [way.trust.rests_until for way in (self.by_ids, self.feed)]
         return min((at for at in moments if at > now), default=_NEVER)
 

@@ -137,6 +137,22 @@ class State:
                 self.effects.append(Outage(wait, contact.trouble, since))
                 self.drop(watch, wait)
 
+    def end_outages_of(self, contact: Contact, now: float) -> float:
+        """End the waits that are left to a listing which has failed for too long.
+
+        Return when the next one may have met an outage.
+        """
+        next_at = float("inf")
+        for watch in (*self.listed, *self.unlisted):
+            if watch.contact is None:
+                self.end_by_outage(watch, contact, float("-inf"), now)
+                for wait in watch.waits:
+                    begin = max(wait.started, watch.told_at)
+                    over = contact.outage_at(begin, wait.policy.max_outage)
+                    if wait.deadline is None and over > now:
+                        next_at = min(next_at, over)
+        return next_at
+
     def drop(self, watch: Watch, wait: Wait) -> None:
         """Forget a wait, and the execution with the last one for it."""
         watch.waits.remove(wait)
