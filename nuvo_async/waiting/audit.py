@@ -1,4 +1,4 @@
-"""The checks of a listing: which executions are read by id, or named, though it shows them."""
+"""The checks of a listing: executions that are read by id, or named, although it shows them."""
 
 from itertools import islice
 
@@ -10,7 +10,7 @@ from nuvo_async.waiting.ways import Way
 
 __all__ = ["Audit"]
 
-# One execution is read by id for so many readings of a listing.
+# The readings of a listing for each execution that is read by id.
 _READINGS_PER_CHECK = 4
 # Each execution is named by a request within 10 x `max_interval`: with room to spare.
 _NAMED_WITHIN = 9
@@ -20,20 +20,20 @@ _MOST_ENDS = 100
 
 @define(eq=False)
 class Audit:
-    """A steady, small share of requests, each execution in turn.
+    """Spends a small share of the requests on checks, each execution in turn.
 
-    `suspect` is an execution whose date has changed, though it still runs: it is checked first.
+    `suspect` is an execution whose date has changed while it runs. It is checked first.
     """
 
     state: State
     suspect: Watch | None = None
-    # Ends that Read by ID has reported first, with when: a listing has to show them as well.
+    # Ends that Read by ID reported first, with the time. The listing has to show them as well.
     ends: dict[str, float] = field(factory=dict)
     _checks: float = 0.0
     _namings: float = 0.0
 
     def check(self, way: Way, now: float, *, least: int = 0) -> None:
-        """Read executions by id that are left to the listing: the more, the more it is in doubt."""
+        """Read some listed executions by id. The more strikes the way has, the more are read."""
         if now < self.state.pace.resume_at:
             return
         self._checks = max(self._checks + 2**way.trust.strikes / _READINGS_PER_CHECK, least)
@@ -46,14 +46,14 @@ class Audit:
         self._checks -= int(self._checks)
 
     def pass_time(self, seconds: float, *, size: int) -> None:
-        """Take note that time has passed, in which executions have to be named, `size` at once."""
+        """Count the requests, of `size` executions each, that are due after that many seconds."""
         within = _NAMED_WITHIN * self.state.pace.max_interval * size
         if seconds < float("inf") and within:
             due = self._namings + seconds * len(self.state.listed) / within
             self._namings = min(due, _MOST_REQUESTS_AT_ONCE)
 
     def to_be_named(self, *, size: int) -> list[Watch]:
-        """Return the executions whose turn it is to be named by a request."""
+        """Return the executions that a request has to name next."""
         named = list(islice(self.state.listed, int(self._namings) * size))
         self._namings -= int(self._namings)
         for watch in named:
@@ -61,17 +61,17 @@ class Audit:
         return named
 
     def note_end(self, execution_id: str, now: float) -> None:
-        """Remember an end that Read by ID has reported, and the listing has not."""
+        """Remember an end that Read by ID has reported and the listing has not."""
         if len(self.ends) < _MOST_ENDS:
             self.ends[execution_id] = now
 
     def is_confirmed(self, execution_id: str, asked_at: float) -> bool:
-        """Whether a listing that was asked then confirms such an end, by showing it."""
+        """Whether a listing that was requested then confirms such an end by showing it."""
         if self.ends.get(execution_id, asked_at) >= asked_at:
             return False
         del self.ends[execution_id]
         return True
 
     def missed_end(self, began: float) -> str | None:
-        """Return an execution whose end a reading that began then should have shown."""
+        """Return an execution whose end should have been shown by a reading that began then."""
         return next((one for one, told_at in self.ends.items() if told_at < began), None)

@@ -1,4 +1,4 @@
-"""Which way the executions are read: by id one by one, by ids, or from the change feed."""
+"""Which way executions are read: one by one by id, many by ids, or from the change feed."""
 
 from collections.abc import Iterable
 
@@ -6,11 +6,11 @@ from nuvo_async.waiting.ways import Way
 
 __all__ = ["FEW", "best_way"]
 
-# Reading together begins with so many executions, and ends with so few: nothing flaps between.
+# Executions from which on a listing is read, and down to which. The gap avoids flapping.
 _MANY, FEW = 8, 2
-# A way is left for another one only where that is clearly cheaper.
+# Another way is taken only if it is clearly cheaper.
 _CHEAPER = 0.7
-# With its share of checks, a listing costs a quarter more than its own requests.
+# Checks add a quarter to the requests of a listing.
 _WITH_CHECKS = 1.25
 
 
@@ -19,8 +19,8 @@ def best_way(
 ) -> tuple[Way | None, str]:
     """Return the way that costs least, with the reason; `None` is Read by ID, one by one.
 
-    `interval` is the seconds from one reading of a listing to the next. A way that rests is not
-    taken, nor one that would cost as much as reading `watches` executions one by one.
+    `interval` is the seconds from one reading of a listing to the next. A paused way is not
+    used, nor one that would cost as much as reading `watches` executions one by one.
     """
     if watches < (_MANY if current is None else FEW + 1):
         return None, f"there are {watches} of them"

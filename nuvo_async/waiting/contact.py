@@ -1,4 +1,4 @@
-"""What became of the requests to one source, and whether that is an outage for a wait.
+"""The failures of one source, and whether they are an outage for a wait.
 
 A source is Read by ID of one execution, Read by ID as a whole, or one way to list many.
 """
@@ -13,7 +13,7 @@ _NEVER = float("-inf")
 
 
 def passes(trouble: NuvoError) -> bool:
-    """Whether the trouble says nothing of an execution, and may be over with the next request."""
+    """Whether a failure is temporary: it says nothing about an execution."""
     if isinstance(trouble, APIError):
         return trouble.status in {408, 429} or trouble.status >= 500
     if isinstance(trouble, InvalidResponseError):
@@ -23,7 +23,7 @@ def passes(trouble: NuvoError) -> bool:
 
 @define(eq=False)
 class Contact:
-    """The failures of one source since it last answered. Times are the loop's."""
+    """The failures of one source since it last answered. Times are on the loop's clock."""
 
     failing_since: float | None = None
     trouble: NuvoError | None = None
@@ -31,7 +31,7 @@ class Contact:
     _last_but_one: float = _NEVER
 
     def failed(self, trouble: NuvoError | None, *, sent_at: float, now: float) -> None:
-        """Take note of an attempt that was sent at `sent_at` and failed now."""
+        """Record an attempt that was sent at `sent_at` and failed now."""
         if self.failing_since is None:
             self.failing_since = sent_at
         self.trouble = trouble or self.trouble
@@ -43,15 +43,15 @@ class Contact:
         self._last = self._last_but_one = _NEVER
 
     def outage_at(self, started: float, max_outage: float) -> float:
-        """Return when a wait that began at `started` will have met an outage."""
+        """Return when the failures become an outage for a wait that began at `started`."""
         return max(self.failing_since or _NEVER, started) + (
             float("inf") if self.failing_since is None else max_outage
         )
 
     def is_outage(self, started: float, max_outage: float, now: float) -> bool:
-        """Whether it has: after two failures at least, the last one near the end.
+        """Whether they are an outage now: two failures or more, the last one near the end.
 
-        A single failed poll is no outage, nor is a process that was stopped for a while.
+        A single failed poll is not an outage, nor is a process that was stopped for a while.
         """
         over = self.outage_at(started, max_outage)
         begin = over - max_outage

@@ -1,8 +1,8 @@
-"""The core of waiting: it is told what happened, and answers what to do.
+"""The core of waiting: events in, decisions out.
 
-Nothing here knows of tasks, timers, clocks, dice or HTTP. The shell calls a method for each event,
-with the time, and then `decide`. While few executions are waited for, each is polled by its id;
-when there are many, a listing is read for all of them.
+Nothing here uses tasks, timers, clocks, random numbers of its own, or HTTP. The shell reports each
+event with its time, and then calls `decide`. While few executions are awaited, each is polled by
+its id. When there are many, a listing is read for all of them.
 """
 
 from collections.abc import Callable
@@ -53,18 +53,18 @@ class Core:
             state.plan(watch, now)
 
     def left(self, wait: Wait) -> None:
-        """A wait is not interested any more, or has been told its outcome."""
+        """A wait has ended or was cancelled."""
         watch = self._state.watches.get(wait.execution_id)
         if watch is not None and wait in watch.waits:
             self._state.drop(watch, wait)
 
     def sent(self, number: int, now: float) -> None:
-        """An attempt of a request has had its turn, and is sent."""
+        """An attempt of a request is being sent."""
         if (ticket := self._state.tickets.get(number)) is not None:
             ticket.sent_at = now
 
     def troubled(self, number: int, trouble: NuvoError, now: float) -> None:
-        """An attempt has failed, and another one follows."""
+        """An attempt has failed, and the client will retry it."""
         ticket = self._state.tickets.get(number)
         if ticket is None:
             return
@@ -86,7 +86,7 @@ class Core:
             self._read(ticket, ticket.watch, answer, now)
 
     def failed(self, number: int, trouble: NuvoError | None, now: float) -> None:
-        """A request has failed for good; with no trouble, it had no answer."""
+        """A request has failed after its retries. Without `trouble`, it had no answer in time."""
         ticket = self._state.close(number)
         if ticket is None:
             return
@@ -95,12 +95,12 @@ class Core:
         if ticket.watch is None:
             self._listing.failed(number, ticket, trouble, now)
         elif isinstance(trouble, AuthenticationError) and self._listing.refused:
-            self.crashed(trouble)  # The credentials are refused by both calls.
+            self.crashed(trouble)  # Both calls refuse the credentials.
         else:
             self._readings.failed(ticket, ticket.watch, trouble, now)
 
     def broke(self, number: int, crash: Exception) -> None:
-        """A request has met a mistake in a program: it ends the waits that it concerns."""
+        """A request has raised an unexpected exception, which ends the waits it serves."""
         ticket = self._state.close(number)
         if ticket is not None and ticket.watch is not None:
             for wait in tuple(ticket.watch.waits):
@@ -109,13 +109,13 @@ class Core:
             self.crashed(crash)
 
     def crashed(self, error: Exception) -> None:
-        """Nothing can be decided any more: every wait ends with this error."""
+        """End every wait with this error."""
         for watch in tuple(self._state.watches.values()):
             for wait in tuple(watch.waits):
                 self._state.end(watch, wait, error)
 
     def trouble(self, wait: Wait) -> NuvoError | None:
-        """Return what keeps a wait from news at the moment, if anything does."""
+        """Return the last failure for a wait since its execution was read."""
         watch = self._state.watches.get(wait.execution_id)
         if watch is None:
             return None
@@ -126,7 +126,7 @@ class Core:
     # ── Decisions ─────────────────────────────────────────────────────────────────────────────
 
     def decide(self, now: float) -> tuple[list[Effect], float]:
-        """Return what is to be done now, and when to ask again at the latest."""
+        """Return what to do now, and when to call again at the latest."""
         state, listing, readings = self._state, self._listing, self._readings
         self._give_up_hanging(now)
         while state.schedule.first() <= now:
@@ -141,12 +141,12 @@ class Core:
         return self.take_effects(), min(wakes)
 
     def take_effects(self) -> list[Effect]:
-        """Return what is to be done."""
+        """Return the effects that were decided since the last call."""
         effects, self._state.effects = self._state.effects, []
         return effects
 
     def _take_up(self, watch: Watch, now: float) -> None:
-        """Decide for one execution: it is due, or a timeout or an outage is near."""
+        """Handle an execution that is due, or near a timeout or an outage."""
         if any(wait.last_look_at <= now for wait in watch.waits):
             if isinstance(watch.standing, Due):
                 self._state.place(watch, Due(now, watch.standing.urgent), now)
@@ -169,7 +169,7 @@ class Core:
             return
         due = now + watch.delay(now, state.dice())
         if any(wait.started > asked_at for wait in watch.waits):
-            state.place(watch, Due(now), now)  # They began after it was asked for.
+            state.place(watch, Due(now), now)  # Those waits began after the request was sent.
         elif is_stale or (isinstance(was, Due) and was.urgent):
             state.place(watch, Due(due, urgent=True), now)
         elif self._listing.covers(watch, asked_at):
@@ -180,7 +180,7 @@ class Core:
     # ── Requests without an answer ────────────────────────────────────────────────────────────
 
     def _hanging(self) -> list[tuple[int, float]]:
-        """Return the requests that were sent, with when each counts as failed."""
+        """Return the requests in flight, with the time at which each counts as failed."""
         patience = self._state.pace.patience
         return [
             (number, ticket.sent_at + patience)
@@ -189,7 +189,7 @@ class Core:
         ]
 
     def _give_up_hanging(self, now: float) -> None:
-        """Ask again in time: an outage takes two attempts."""
+        """Give up on requests without an answer, since an outage takes two attempts."""
         for number, over in self._hanging():
             if over <= now and number in self._state.tickets:
                 self._state.effects.append(GiveUp(number))

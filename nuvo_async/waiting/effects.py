@@ -42,7 +42,7 @@ class GiveUp:
 
 @frozen
 class Tell:
-    """Tell a wait a state that was read; it is the outcome if `final`."""
+    """Give a wait a state that was read. It is the outcome if `final`."""
 
     wait: Wait
     execution: Execution
@@ -59,12 +59,12 @@ class End:
 
 @frozen
 class Outage:
-    """End a wait: nothing could be read since that time on the loop's clock."""
+    """End a wait for which nothing could be read since that time on the loop's clock."""
 
     wait: Wait
     trouble: Exception | None
     since: float
 
 
-# A query comes with the number that its outcome is told by.
+# A query comes with the number under which the shell reports its outcome.
 Effect = tuple[int, Query] | GiveUp | Tell | End | Outage

@@ -1,4 +1,4 @@
-"""Read all: one reading after the other for all executions, and how far it is trusted.
+"""Read all: reads a listing for all executions, and judges how reliable it is.
 
 What a listing does not show is read by id; what it shows to have ended is read by id where logs
 are wanted; and one request to four readings checks it, each execution in turn.
@@ -30,9 +30,10 @@ _HURRY = 0.25
 
 @define(eq=False)
 class Listing:
-    """The reading of a listing for all waits of a client, while there are many of them.
+    """Reads a listing for all waits of a client, while there are many of them.
 
-    `looked_for` is when the last reading began that has ended: it has shown what was due then.
+    `looked_for` is when the last completed reading began. `refused` says that a listing was
+    answered with 401.
     """
 
     state: State
@@ -52,7 +53,7 @@ class Listing:
     # ── Which way ─────────────────────────────────────────────────────────────────────────────
 
     def decide(self, now: float) -> None:
-        """Take the best way, and read the listing when it is time."""
+        """Choose the way, and read the listing when it is due."""
         if self.way is not None and now >= self._outages_at:
             self._outages_at = self.state.end_outages_of(self.way.contact, now)
         self._choose(now)
@@ -81,16 +82,16 @@ class Listing:
         _log.debug("executions are read %s: %s", name, reason)
         if way is not None:
             way.contact.answered()
-        for watch in tuple(self.state.listed):  # Polled again, until the new way has shown it.
+        for watch in tuple(self.state.listed):  # Polled by id until the new way has shown it.
             dice = self.state.dice()
             self.state.place(watch, Due(now + dice * watch.delay(now, dice)), now)
 
     def weigh(self, way: Way, evidence: Evidence, now: float, reason: object) -> None:
-        """Take in what speaks for or against a way; one that is not trusted any more has a rest."""
+        """Record evidence for or against a way. A way that is no longer trusted is paused."""
         rest = self.state.pace.max_interval
         if rest == _NEVER or not way.trust.weigh(evidence, now, rest=rest, reason=reason):
             return
-        if evidence in {Evidence.FAILED, Evidence.LATE}:  # The other way is the same call.
+        if evidence in {Evidence.FAILED, Evidence.LATE}:  # The other way uses the same call.
             for other in (self.by_ids, self.feed):
                 other.trust.rests_until = max(other.trust.rests_until, way.trust.rests_until)
         self._choose(now)
@@ -118,7 +119,7 @@ class Listing:
             self._sweep.begin(now, [way.begin(now)])
 
     def answered(self, number: int, ticket: Ticket, states: States, now: float) -> None:
-        """Take in what a request has shown."""
+        """Process the answer to a request."""
         way = self.way
         if way is None or not self._sweep.close(number):
             return
@@ -146,10 +147,10 @@ class Listing:
             self._go_on(way, now)
 
     def _go_on(self, way: Way, now: float) -> None:
-        """Ask for more pages, or for what they have not shown, or end the reading."""
+        """Request more pages, then executions that no page has shown, then end the reading."""
         if isinstance(way, ChangeFeed) and not self._sweep.is_covering:
             try:
-                # Another request would show so many executions for the price of a page.
+                # The number of executions that another request would show for the price of a page.
                 worth = 2 if self.by_ids.trust.rests_until > now else self.by_ids.size
                 pages = way.next_pages(
                     most=len(self.state.watches),
@@ -173,7 +174,7 @@ class Listing:
             self._audit.check(way, now)
 
     def _unshown(self, now: float) -> list[ReadIds]:
-        """Ask for what the feed has not shown: it may have changed before the feed was read."""
+        """Name executions that the feed has not shown: they may have changed before it began."""
         if self.by_ids.trust.rests_until > now:
             return []
         unshown = [
@@ -187,16 +188,14 @@ class Listing:
         ]
         named = self._audit.to_be_named(size=self.by_ids.size)
         most = (MOST_AT_ONCE - len(named) // self.by_ids.size) * self.by_ids.size
-        self._sweep.is_complete = (
-            len(unshown) <= most
-        )  # The others have their turn with the next one.
+        self._sweep.is_complete = len(unshown) <= most  # The others follow in the next reading.
         ids = [watch.execution_id for watch in (*unshown[:most], *named)]
         return list(self.by_ids.requests(ids))
 
     # ── What it shows ─────────────────────────────────────────────────────────────────────────
 
     def _show(self, execution: Execution, asked_at: float, now: float) -> bool:
-        """Take in a state; return whether it is none that is older than what is known."""
+        """Process a state. Return `False` if a newer one is known."""
         is_confirmed = execution.is_finished and self._audit.is_confirmed(execution.id, asked_at)
         if is_confirmed and self.way is not None:
             self.weigh(self.way, Evidence.AGREED, now, execution.id)
@@ -222,13 +221,13 @@ class Listing:
                 self.state.place(watch, Due(now, urgent=True), now)
         elif all(wait.started <= asked_at for wait in watch.waits):
             if was_listed and execution.updated_at != before:
-                self._audit.suspect = watch  # Something has changed; it may be more than is shown.
+                self._audit.suspect = watch  # It has changed, maybe by more than the listing shows.
             self._sweep.found += not was_listed
             self.state.place(watch, LISTED, now)
         return True
 
     def _miss(self, execution_id: str, now: float) -> None:
-        """Read by id what was asked for by id and not shown."""
+        """Read by id an execution that the listing was asked for and did not show."""
         watch = self.state.watches.get(execution_id)
         if watch is not None:
             if isinstance(watch.settled, Listed):
@@ -238,7 +237,7 @@ class Listing:
     # ── How far it is trusted ─────────────────────────────────────────────────────────────────
 
     def judge(self, watch: Watch, execution: Execution, now: float) -> None:
-        """Judge the way by what Read by ID says of an execution."""
+        """Judge the way by comparing it with an answer of Read by ID."""
         self.refused = False
         way = self.way
         if way is None:
@@ -258,7 +257,7 @@ class Listing:
             self._audit.note_end(watch.execution_id, now)
 
     def covers(self, watch: Watch, asked_at: float) -> bool:
-        """Whether the way will show what becomes of an execution that was read by its id."""
+        """Whether the way will show the next change of an execution that was read by its id."""
         if self.way is None or watch.unshown:
             return False
         if self.way is self.by_ids or isinstance(watch.settled, Listed):
@@ -268,13 +267,13 @@ class Listing:
     # ── Trouble ───────────────────────────────────────────────────────────────────────────────
 
     def troubled(self, ticket: Ticket, trouble: NuvoError | None, now: float) -> None:
-        """Take note of an attempt that failed."""
+        """Record a failed attempt."""
         if self.way is not None:
             self.way.contact.failed(trouble, sent_at=ticket.began(now), now=now)
             self._outages_at = now
 
     def failed(self, number: int, ticket: Ticket, trouble: NuvoError | None, now: float) -> None:
-        """End a reading of which one request has failed, and see whether Read by ID answers."""
+        """End the reading after a failed request, and check whether Read by ID answers."""
         if self.way is None or not self._sweep.close(number):
             return
         self._sweep.abort(now)

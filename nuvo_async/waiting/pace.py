@@ -1,4 +1,4 @@
-"""When the next request may go: the server's wish first, then the pace of the waits."""
+"""When the next request may be sent: what the server asks for, then the pace of the waits."""
 
 from collections.abc import Iterator
 
@@ -10,8 +10,8 @@ from nuvo_async.waiting.wait import Wait
 
 __all__ = ["Pace"]
 
-# Reading together may spend a quarter of what one by one would cost, and be so much quicker. Few
-# executions may spend more of it, as there is less to save.
+# Reading together may spend a quarter of what polling one by one would cost. Few executions may
+# spend more of it, since there is less to save.
 _SHARE, _SHARE_OF_FEW, _FEW = 4, 2.5, 30
 _QUICKER = 30
 _SHORTEST = 0.001
@@ -21,16 +21,16 @@ _NEVER = float("inf")
 
 @define(eq=False)
 class Pace:
-    """All waits by policy, the oldest first: the youngest of each policy sets its pace.
+    """All waits by policy, the oldest first. The youngest wait of each policy sets its pace.
 
-    Nothing is asked before `resume_at`, as the server wants it.
+    Nothing is sent before `resume_at`, because the server asked for that.
     """
 
     waits: dict[PollPolicy, dict[Wait, None]] = field(factory=dict)
     resume_at: float = -_NEVER
 
     def add(self, wait: Wait) -> None:
-        """Add a wait, which is the youngest."""
+        """Add a wait that has just begun."""
         self.waits.setdefault(wait.policy, {})[wait] = None
 
     def remove(self, wait: Wait) -> None:
@@ -42,12 +42,12 @@ class Pace:
 
     @property
     def max_outage(self) -> float:
-        """The shortest outage that any policy ends a wait for."""
+        """The smallest `max_outage` of all policies."""
         return min((policy.max_outage for policy in self.waits), default=_NEVER)
 
     @property
     def max_interval(self) -> float:
-        """The shortest of the longest delays."""
+        """The smallest `max_interval` of all policies."""
         return min((policy.max_interval for policy in self.waits), default=_NEVER)
 
     def interval(self, now: float, *, watches: int, cost: float) -> float:
@@ -70,9 +70,10 @@ class Pace:
             yield policy, policy.delay(now - next(reversed(alike)).started)
 
     def retry(self, now: float, failing_since: float | None) -> float:
-        """Return the seconds until a source that fails is asked again.
+        """Return the seconds until a failing source is asked again.
 
-        The delay grows with the time that it has failed. An outage takes several attempts.
+        The delay grows with the time for which it has failed, and leaves room for several attempts
+        in an outage.
         """
         failed = 0.0 if failing_since is None else now - failing_since
         delay = min((policy.delay(failed) for policy in self.waits), default=_SHORTEST)
@@ -84,7 +85,7 @@ class Pace:
         return self.max_outage / _ATTEMPTS_IN_AN_OUTAGE or _NEVER
 
     def heed(self, trouble: NuvoError, now: float) -> None:
-        """Ask nothing for as long as the server wants, up to half of the shortest outage."""
+        """Send nothing for as long as the server asks, up to half of the smallest `max_outage`."""
         if isinstance(trouble, APIError) and trouble.retry_after:
             wanted = min(trouble.retry_after, self.max_outage / 2)
             self.resume_at = max(self.resume_at, now + wanted)

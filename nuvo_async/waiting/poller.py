@@ -20,7 +20,7 @@ _log = logging.getLogger("nuvo_async")
 
 
 class Reader(Protocol):
-    """The two calls of the API that tell of executions."""
+    """The two calls of the API that read executions."""
 
     async def read(self, execution_id: str, hooks: Hooks) -> Execution:
         """Read by ID."""
@@ -32,9 +32,9 @@ class Reader(Protocol):
 
 
 class Poller:
-    """Waits on behalf of one client. All waits share one core, and what it knows of the server.
+    """Waits for executions on behalf of one client. All waits share one core.
 
-    Requests and timers run in empty contexts: none belongs to whoever happened to wait first.
+    Requests and timers run in empty contexts, so that they do not belong to the first caller.
     """
 
     def __init__(self, api: Reader, max_concurrency: int) -> None:
@@ -62,7 +62,7 @@ class Poller:
             if self._core.is_idle:
                 ending.update(self._tasks.values())
             if ending:
-                # A second cancellation passes at once: these were cancelled, and end by themselves.
+                # A second cancellation passes at once: these are cancelled, and end by themselves.
                 await asyncio.wait(ending)
 
     async def _outcome(self, wait: Wait) -> Execution:
@@ -72,8 +72,8 @@ class Poller:
                 return await _follow(wait, clock)
         except TimeoutError:
             if not clock.expired():
-                raise  # It is the callback's own.
-        if wait.ended is not None:  # The callback was still busy with the states before.
+                raise  # The callback raised it.
+        if wait.ended is not None:  # The callback was still busy with earlier states.
             return wait.ended
         pending = {wait.execution_id: wait.last}
         wait.timed_out = WaitTimeoutError(wait.options.timeout or 0.0, pending=pending)
@@ -82,7 +82,7 @@ class Poller:
     # ── Decisions ─────────────────────────────────────────────────────────────────────────────
 
     def _decide_soon(self) -> None:
-        """Decide once for all that happens in this turn of the loop."""
+        """Decide once for all events in this iteration of the loop."""
         if not self._is_soon:
             self._plan(None)
 
@@ -154,7 +154,7 @@ class Poller:
         except NuvoError as trouble:
             self._core.failed(number, trouble, _now())
         except asyncio.CancelledError:
-            # The core has given it up, and hears nothing new; or somebody else has cancelled it.
+            # The core has given it up and ignores this, or somebody else has cancelled the task.
             self._core.failed(number, None, _now())
             raise
         except Exception as crash:  # noqa: BLE001 - it ends the waits that it concerns
@@ -184,13 +184,13 @@ class Poller:
 
 
 async def _follow(wait: Wait, clock: asyncio.Timeout) -> Execution:
-    """Tell the callback each state, and return the outcome."""
+    """Call the callback with each state, and return the outcome."""
     while True:
         while wait.states and wait.options.on_poll is not None:
             result = wait.options.on_poll(wait.states.popleft())
             if inspect.isawaitable(result):
                 await result
-            if clock.expired():  # The callback has kept its cancellation to itself.
+            if clock.expired():  # The callback swallowed its cancellation.
                 raise TimeoutError
         if isinstance(wait.outcome, Execution):
             return wait.outcome

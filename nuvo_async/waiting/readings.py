@@ -1,4 +1,4 @@
-"""Read by ID: when each execution is polled, and what comes of trouble."""
+"""Read by ID: when each execution is polled, and how failures are handled."""
 
 import logging
 from collections import deque
@@ -19,10 +19,10 @@ _NEVER = float("inf")
 
 @define(eq=False)
 class Readings:
-    """Polls executions by their ids, so many at once.
+    """Polls executions by their ids, with a limit on readings at once.
 
-    A failure leaves one place only, and each answer doubles the places: an outage is met by a few
-    requests, and those that have waited for its end are asked for soon after it.
+    A failure lowers the limit to one, and each answer doubles it. So an outage costs a few
+    requests, and overdue executions are read soon after it.
     """
 
     state: State
@@ -30,7 +30,7 @@ class Readings:
     contact: Contact = field(factory=Contact)
     _places: int = field(init=False)
     _blocked_until: float = -_NEVER
-    # Those that are due: those that only Read by ID can tell of, and the others.
+    # Due executions: those that only Read by ID can settle, and the others.
     _urgent: deque[Watch] = field(factory=deque)
     _ready: deque[Watch] = field(factory=deque)
 
@@ -38,7 +38,7 @@ class Readings:
         self._places = self.most
 
     def queue(self, watch: Watch, now: float) -> bool:
-        """Take up an execution that may have become due; return whether it is to be read."""
+        """Queue the execution if it is due, and return whether it is."""
         standing = watch.standing
         if not isinstance(standing, Due) or standing.at > now:
             return False
@@ -47,9 +47,9 @@ class Readings:
         return True
 
     def decide(self, now: float, *, looked_for: float) -> None:
-        """Read what is due, as far as there are places and the server has no objection.
+        """Read what is due, within the limit, and not before the server allows it.
 
-        What has become due after `looked_for` may be shown by the listing that is being read.
+        An execution that became due after `looked_for` may be shown by the listing being read.
         """
         if now < max(self.state.pace.resume_at, self._blocked_until):
             return
@@ -64,7 +64,7 @@ class Readings:
                 queue.popleft()
 
     def next_wake(self, now: float) -> float:
-        """Return when more can be read, apart from what becomes due."""
+        """Return when queued executions can be read, or may have met an outage."""
         if not self._urgent and not self._ready:
             return _NEVER
         moments = [self.contact.outage_at(-_NEVER, self.state.pace.max_outage)]
@@ -75,13 +75,13 @@ class Readings:
     # ── Outcomes ──────────────────────────────────────────────────────────────────────────────
 
     def answered(self) -> None:
-        """Make room: Read by ID answers."""
+        """Raise the limit: Read by ID answers."""
         self._places = min(2 * self._places, self.most)
         self._blocked_until = -_NEVER
         self.contact.answered()
 
     def troubled(self, ticket: Ticket, watch: Watch, trouble: NuvoError | None, now: float) -> None:
-        """Take note of an attempt that failed, where the next one may not."""
+        """Record a failed attempt that may be repeated."""
         began = ticket.began(now)
         self.contact.failed(trouble, sent_at=began, now=now)
         if isinstance(watch.settled, Due):
@@ -91,7 +91,7 @@ class Readings:
             self.state.plan(watch, now)
 
     def failed(self, ticket: Ticket, watch: Watch, trouble: NuvoError | None, now: float) -> None:
-        """Take note of a reading that failed: end the waits for which that is the last word."""
+        """Record a failed reading, and end the waits for which the failure is final."""
         if trouble is None or passes(trouble):
             self._places = 1
             self._blocked_until = now + self.state.pace.retry(now, self.contact.failing_since)
@@ -107,7 +107,7 @@ class Readings:
             self.postpone(watch, now)
 
     def postpone(self, watch: Watch, now: float) -> None:
-        """Ask again later; one that is left to a listing stays so."""
+        """Schedule the next reading. An execution that a listing shows stays with the listing."""
         standing = watch.settled
         if isinstance(standing, Due):
             delay = watch.delay(now, self.state.dice())
@@ -119,8 +119,8 @@ class Readings:
     def end_outages(self, watch: Watch, now: float) -> None:
         """End the waits that have met an outage of Read by ID for their execution.
 
-        Where no reading at all is answered, some executions have no turn: the failures of the
-        others count for them, from when they were due.
+        While no reading is answered at all, the limit keeps some executions from being read. For
+        those, the failures of other readings count, from when they were due.
         """
         standing, own = watch.settled, watch.contact
         if isinstance(standing, Due):
@@ -131,7 +131,7 @@ class Readings:
             self.state.end_by_outage(watch, self.contact, begin, now)
 
     def end_held_back(self, now: float) -> None:
-        """End the waits that had no turn for so long because no reading at all was answered."""
+        """End the waits whose executions were queued too long because no reading was answered."""
         if now >= self.contact.outage_at(-_NEVER, self.state.pace.max_outage):
             for watch in (*self._urgent, *self._ready):
                 self.end_outages(watch, now)

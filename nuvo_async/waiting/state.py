@@ -1,4 +1,4 @@
-"""What the core knows, and the few ways in which that changes.
+"""Everything the core knows, and the operations that change it.
 
 `readings` and `listing` decide. Whatever they decide is done here, so that each execution takes its
 standing, and each wait is told and dropped, in one place.
@@ -31,17 +31,17 @@ class Ticket:
     sent_at: float | None = None
 
     def began(self, now: float) -> float:
-        """Return when it was sent; a request that was never told to be is sent just now."""
+        """Return when it was sent, or now if the shell has not reported that."""
         return now if self.sent_at is None else self.sent_at
 
 
 @define(eq=False)
 class State:
-    """All that is known of the waits of one client. Times are the loop's."""
+    """Everything known about the waits of one client. Times are on the loop's clock."""
 
     dice: Callable[[], float]
     watches: dict[str, Watch] = field(factory=dict)
-    # Those left to a listing, the longest unnamed first, and those that it has yet to show.
+    # The executions that a listing shows, the longest unnamed first, and all others.
     listed: dict[Watch, None] = field(factory=dict)
     unlisted: dict[Watch, None] = field(factory=dict)
     pace: Pace = field(factory=Pace)
@@ -69,7 +69,7 @@ class State:
         self.plan(watch, now)
 
     def close(self, number: int) -> Ticket | None:
-        """Take note that a request has ended; `None` where it was given up before."""
+        """Record that a request has ended. Return `None` if it was given up before."""
         ticket = self.tickets.pop(number, None)
         if ticket is not None and ticket.watch is not None:
             self.readings -= 1
@@ -77,14 +77,14 @@ class State:
         return ticket
 
     def give_up(self, number: int) -> None:
-        """Have the shell cancel a request; nothing that comes of it counts any more."""
+        """Have the shell cancel a request. Its outcome is ignored."""
         if self.close(number) is not None:
             self.effects.append(GiveUp(number))
 
     # ── Executions ────────────────────────────────────────────────────────────────────────────
 
     def place(self, watch: Watch, standing: Due | Listed, now: float) -> None:
-        """Give an execution another standing; while it is being read, for when that has ended."""
+        """Change the standing of an execution. During a reading, it applies after the reading."""
         into, out = self.unlisted, self.listed
         if isinstance(standing, Listed):
             into, out = out, into
@@ -99,12 +99,12 @@ class State:
         self.plan(watch, now)
 
     def name(self, watch: Watch) -> None:
-        """Take note that a request names it: the turn of the others comes first."""
+        """Record that a request names the execution, which moves it to the end of the queue."""
         if self.listed.pop(watch, self) is None:
             self.listed[watch] = None
 
     def plan(self, watch: Watch, now: float, *, is_queued: bool = False) -> None:
-        """Have an execution come up when something is due for it."""
+        """Schedule the execution for when something is due for it."""
         self.schedule.put(watch, watch.next_wake(now, is_queued=is_queued))
 
     # ── Waits ─────────────────────────────────────────────────────────────────────────────────
@@ -112,9 +112,9 @@ class State:
     def tell(
         self, watch: Watch, execution: Execution, now: float, is_final: Callable[[Wait], bool]
     ) -> None:
-        """Tell all waits a state; those for which it is final are dropped."""
+        """Give a state to all waits, and drop those for which it is final."""
         watch.refusal = None
-        if not execution.is_finished:  # An end that is not final has yet to be read by id.
+        if not execution.is_finished:  # An end that is not final still has to be read by id.
             watch.told_at = now
         watch.updated_at = max(filter(None, (watch.updated_at, execution.updated_at)), default=None)
         for wait in tuple(watch.waits):
@@ -129,7 +129,7 @@ class State:
         self.drop(watch, wait)
 
     def end_by_outage(self, watch: Watch, contact: Contact, begin: float, now: float) -> None:
-        """End the waits for which nothing could be read for too long, since `begin` or later."""
+        """End the waits for which nothing could be read for too long, counted from `begin`."""
         for wait in tuple(watch.waits):
             started = max(begin, wait.started, watch.told_at)
             if wait.deadline is None and contact.is_outage(started, wait.policy.max_outage, now):
@@ -138,9 +138,9 @@ class State:
                 self.drop(watch, wait)
 
     def end_outages_of(self, contact: Contact, now: float) -> float:
-        """End the waits that are left to a listing which has failed for too long.
+        """End the waits that rely on a listing which has failed for too long.
 
-        Return when the next one may have met an outage.
+        Return the earliest time at which another wait may have met an outage.
         """
         next_at = float("inf")
         for watch in (*self.listed, *self.unlisted):
@@ -154,7 +154,7 @@ class State:
         return next_at
 
     def drop(self, watch: Watch, wait: Wait) -> None:
-        """Forget a wait, and the execution with the last one for it."""
+        """Remove a wait, and its execution with the last wait for it."""
         watch.waits.remove(wait)
         self.pace.remove(wait)
         if watch.waits:

@@ -1,4 +1,4 @@
-"""One reading of a listing after the other: its requests, and what is known of their progress."""
+"""The reading of a listing in progress: its requests, and how far they are."""
 
 from collections import deque
 from collections.abc import Iterable
@@ -11,13 +11,13 @@ from nuvo_async.waiting.state import State
 __all__ = ["MOST_AT_ONCE", "Sweep"]
 
 MOST_AT_ONCE = 16
-# Seconds without an answer, after which Read by ID shows whether the server is there at all.
+# Seconds without an answer, after which Read by ID is used to check that the server answers.
 _LATE = 5.0
 
 
 @define(eq=False)
 class Sweep:
-    """The reading under way, or the last one. Times are the loop's.
+    """The reading in progress, or the last one. Times are on the loop's clock.
 
     `is_covering` says that the pages of the change feed were read, and that what they have not
     shown is being read by ids. `is_complete` says that every execution was asked for. `found` is
@@ -35,7 +35,7 @@ class Sweep:
 
     @property
     def is_under_way(self) -> bool:
-        """Whether there are requests to send, or without an answer."""
+        """Whether requests are queued or in flight."""
         return bool(self._queue or self._asked)
 
     def begin(self, now: float, requests: Iterable[ReadIds | ReadPage]) -> None:
@@ -50,18 +50,18 @@ class Sweep:
         self._queue.extend(requests)
 
     def send(self) -> None:
-        """Send requests, some at a time."""
+        """Send queued requests, up to the limit."""
         while self._queue and len(self._asked) < MOST_AT_ONCE:
             self._asked.add(self.state.ask(self._queue.popleft()))
 
     def close(self, number: int) -> bool:
-        """Take note that a request has ended; return whether it belongs to this reading."""
+        """Record that a request has ended. Return whether it belongs to this reading."""
         is_own = number in self._asked
         self._asked.discard(number)
         return is_own
 
     def abort(self, now: float) -> None:
-        """Give the reading up. The next one begins in its own time."""
+        """Cancel the reading. The next one begins after a full interval."""
         if self.is_under_way:
             self.began = now
         self._queue.clear()

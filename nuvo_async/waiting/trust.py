@@ -1,4 +1,4 @@
-"""How far a way to list many executions is trusted, by what it has shown so far."""
+"""How far a way to read many executions is trusted, based on what it has shown."""
 
 import logging
 from enum import Enum
@@ -14,7 +14,7 @@ _MOST_RESTS = 6
 
 
 class Evidence(Enum):
-    """What speaks for or against a way, with the strikes that it adds: three, and it rests."""
+    """Evidence for or against a way, with the strikes it adds. A way with three is paused."""
 
     AGREED = "Read by ID agrees", None
     MISSED = "an end, or an execution, was not shown", 1
@@ -25,7 +25,7 @@ class Evidence(Enum):
 
 @define(eq=False)
 class Trust:
-    """The standing of one way. After a rest, one strike is enough for the next, a longer one."""
+    """The record of one way. After a pause, one strike is enough for another, longer pause."""
 
     way: str
     strikes: int = 0
@@ -33,7 +33,7 @@ class Trust:
     _rests: int = 0
 
     def weigh(self, evidence: Evidence, now: float, *, rest: float, reason: object) -> bool:
-        """Take evidence in; return whether the way has to rest, `rest` seconds the first time."""
+        """Record evidence. Return whether the way is paused now, for `rest` seconds at first."""
         text, strikes = evidence.value
         if strikes is None:
             self.strikes = 0

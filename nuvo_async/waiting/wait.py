@@ -1,4 +1,4 @@
-"""One wait for one execution: what was asked for, and what is known by now."""
+"""One wait for one execution: what the caller asked for, and what is known so far."""
 
 import copy
 from collections import deque
@@ -12,13 +12,13 @@ from nuvo_async.waiting.policy import PollPolicy
 
 __all__ = ["Wait", "WaitOptions"]
 
-# Seconds before a timeout in which an answer has most probably come.
+# Seconds before a timeout in which an answer usually arrives.
 _LAST_LOOK = 1.0
 
 
 @frozen(kw_only=True)
 class WaitOptions:
-    """What a caller asks of its waits: the options of `NuvoClient.wait_for_completion`."""
+    """The options of `NuvoClient.wait_for_completion`."""
 
     policy: PollPolicy
     timeout: float | None = None
@@ -26,14 +26,14 @@ class WaitOptions:
     on_poll: Callable[[Execution], object] | None = None
 
     def wait_for(self, execution: Execution | str) -> "Wait":
-        """Make a wait for an execution, or for the one with this id."""
+        """Make a wait for an execution or its id."""
         if isinstance(execution, str):
             return Wait(execution, self)
         return Wait(execution.id, self, known_at=execution.updated_at)
 
 
 def _nobody_waits() -> None:
-    """There is nobody to wake."""
+    """Do nothing, before anyone awaits the outcome."""
 
 
 @define(eq=False)
@@ -68,7 +68,7 @@ class Wait:
 
     @property
     def last_look_at(self) -> float:
-        """When to ask for the last time, so that the answer still comes before the timeout."""
+        """When to ask for the last time, so that the answer arrives before the timeout."""
         timeout = self.options.timeout
         if timeout is None:
             return float("inf")
@@ -80,17 +80,17 @@ class Wait:
         return self.outcome if isinstance(self.outcome, Execution) else None
 
     def is_news(self, execution: Execution) -> bool:
-        """Whether a listing shows another state than the caller has."""
+        """Whether a listing shows a newer state than the caller has."""
         moment = execution.updated_at
         return self.known_at is None or moment is None or moment > self.known_at
 
     def see(self, execution: Execution, *, final: bool) -> None:
-        """Take in what was read; it is the outcome if `final`."""
+        """Record a state that was read. It is the outcome if `final`."""
         self.last = execution
         if self.options.on_poll is not None:
             if self.states is None:
                 self.states = deque()
-            # While the callback is busy, the same state again is no news.
+            # While the callback is busy, an equal state is not queued twice.
             if not self.states or self.states[-1] != execution:
                 self.states.append(execution)
         if final:
@@ -99,11 +99,11 @@ class Wait:
             self.wake()
 
     def end(self, error: BaseException) -> None:
-        """Raise this instead of an outcome."""
+        """End the wait with an error."""
         self.outcome = error
         if isinstance(error, NuvoError):
-            # Several waits may end by one error, and each adds its own frames to what it raises.
-            # What is not ours need not be fit to be copied.
+            # One error may end several waits, and each adds its own traceback frames. Exceptions
+            # of other packages may not support copying.
             self.outcome = copy.copy(error)
             self.outcome.__cause__ = error.__cause__
         self.wake()

@@ -1,4 +1,4 @@
-"""What is known of each execution that is waited for, and when something is due for it."""
+"""What is known about each awaited execution, and when something is due for it."""
 
 import heapq
 from datetime import datetime
@@ -17,9 +17,9 @@ _NEVER = float("inf")
 
 @frozen
 class Due:
-    """It is to be read by its id at that time, unless a listing shows it before.
+    """The execution is read by its id at that time, unless a listing shows it first.
 
-    It is `urgent` where a listing cannot tell what became of it.
+    It is `urgent` if a listing cannot settle its state.
     """
 
     at: float
@@ -28,12 +28,12 @@ class Due:
 
 @frozen
 class Listed:
-    """Its state is known, and the listing will show what becomes of it."""
+    """The state is known, and the listing will show the next change."""
 
 
 @frozen
 class Reading:
-    """It is being read by its id; `before` is its standing if the answer tells nothing."""
+    """The execution is being read by its id. `before` is its standing afterwards, by default."""
 
     number: int
     before: Due | Listed
@@ -63,11 +63,11 @@ class Watch:
 
     @property
     def settled(self) -> Due | Listed:
-        """The standing, apart from a reading under way."""
+        """The standing without a reading in progress."""
         return self.standing.before if isinstance(self.standing, Reading) else self.standing
 
     def delay(self, now: float, dice: float) -> float:
-        """Return the seconds until the next poll by id: the most eager wait decides."""
+        """Return the seconds until the next poll by id, for the most eager wait."""
         return min(wait.policy.delay(now - wait.started, dice) for wait in self.waits)
 
     def is_older(self, execution: Execution) -> bool:
@@ -77,7 +77,7 @@ class Watch:
         return execution.updated_at < self.updated_at
 
     def next_wake(self, now: float, *, is_queued: bool) -> float:
-        """Return when something is to be decided for it; `is_queued` where its reading is."""
+        """Return when something is due for it, apart from a reading that `is_queued`."""
         moments = [wait.last_look_at for wait in self.waits]
         if self.contact is not None:
             moments += [
@@ -92,33 +92,33 @@ class Watch:
 
 
 class Schedule:
-    """The watches by when something is due. A watch that moves leaves an old entry behind."""
+    """A heap of watches by when something is due. A watch that moves leaves an old entry behind."""
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, Watch]] = []
         self._ties = count()
 
     def put(self, watch: Watch, when: float) -> None:
-        """Have a watch come up at that time, and at no other."""
+        """Schedule a watch for that time only."""
         if watch.wake != when:
             watch.wake = when
             if when != _NEVER:
                 heapq.heappush(self._heap, (when, next(self._ties), watch))
 
     def first(self) -> float:
-        """Return when the first watch comes up."""
+        """Return the time of the first watch."""
         while self._heap and self._heap[0][0] != self._heap[0][2].wake:
             heapq.heappop(self._heap)
         return self._heap[0][0] if self._heap else _NEVER
 
     def pop(self) -> Watch:
-        """Take out the watch that `first` has found."""
+        """Remove and return the watch that `first` has found."""
         watch = heapq.heappop(self._heap)[2]
         watch.wake = _NEVER
         return watch
 
     def tidy(self, alive: int) -> None:
-        """Drop old entries once they are most of what there is."""
+        """Drop old entries once they are in the majority."""
         if len(self._heap) > 4 * alive + 64:
             self._heap = [entry for entry in self._heap if entry[0] == entry[2].wake]
             heapq.heapify(self._heap)

@@ -1,4 +1,4 @@
-"""The ways to learn of many executions at once: by ids, and by what changed last.
+"""The two ways to read many executions at once: by ids, and from a feed of changes.
 
 | way | request | costs for n executions | of no use where |
 | --- | --- | --- | --- |
@@ -23,22 +23,21 @@ __all__ = ["ByIds", "ChangeFeed", "Unfit", "Way"]
 
 _PAGE_SIZE = 100
 _MOST_IDS = 50
-# What an id takes in a URL beside itself, and what all may take: servers accept 4,000 bytes.
+# The bytes that an id adds to a URL beside its own, and the limit for all: servers accept 4,000.
 _BYTES_BESIDE_AN_ID = 40
 _MOST_BYTES = 3_600
-# Changes can become visible in another order than they happened in. So many entries that were
-# known at the last reading are read once more.
+# Changes can become visible out of order. This many known entries are read again each time.
 _OVERLAP = 10
 _WEIGHT_OF_NEWS = 0.2
 
 
 class Unfit(Exception):  # noqa: N818 - it ends the use of a way, and no wait
-    """What the server showed cannot be used; the text says why."""
+    """The answer cannot be used; the text says why."""
 
 
 @define(eq=False)
 class ByIds:
-    """Read all, filtered by ids: what it does not show is asked for by id."""
+    """Read all, filtered by ids."""
 
     trust: Trust = field(factory=lambda: Trust("by ids"))
     contact: Contact = field(factory=Contact)
@@ -49,7 +48,7 @@ class ByIds:
         return ceil(watches / self.size)
 
     def requests(self, ids: Iterable[str]) -> Iterator[ReadIds]:
-        """Divide ids into requests whose URLs no server refuses for their length."""
+        """Split ids into requests whose URLs are short enough for every server."""
         chunk: list[str] = []
         taken = 0
         for one in ids:
@@ -68,7 +67,7 @@ class ByIds:
         if not shown.issubset(request.ids) or states.count > len(request.ids):
             raise Unfit("it shows ids that were not asked for: the filter is ignored")
         if states.count < len(request.ids) and states.count >= states.limit > 0:
-            self.size = states.limit  # A page of this server holds no more.
+            self.size = states.limit  # The server's pages hold no more.
             return []
         return [one for one in request.ids if one not in shown]
 
@@ -97,11 +96,11 @@ class ChangeFeed:
     _is_whole: bool = False
 
     def cost(self, _: int, interval: float) -> float:
-        """Return the requests that a reading takes, as the server has shown itself."""
+        """Return the requests that a reading takes, estimated from earlier readings."""
         return 1 + self._changes_per_second * interval / self._limit
 
     def start_over(self) -> None:
-        """Forget what was read: the feed was not in use for a while."""
+        """Forget earlier readings, after a time without them."""
         self.mark = self.floor = self._mark_before = None
         self.covered_since = float("inf")
 
@@ -114,7 +113,7 @@ class ChangeFeed:
         return ReadPage(0, _PAGE_SIZE)
 
     def take(self, states: States) -> None:
-        """Take a page in. Raises `Unfit`."""
+        """Process a page. Raises `Unfit`."""
         moments = [one.updated_at for one in states.executions if one.updated_at is not None]
         if len(moments) < len(states.executions):
             raise Unfit("there are executions without updated_at")
@@ -132,9 +131,9 @@ class ChangeFeed:
         self._is_whole |= states.count < self._limit
 
     def next_pages(self, *, most: int, at_once: int, is_worth_it: bool) -> list[ReadPage]:
-        """Return the pages to read next, once all so far were taken. Raises `Unfit`.
+        """Return the pages to read next, after all pages so far. Raises `Unfit`.
 
-        The first reading has no mark to read up to: it goes on as long as it `is_worth_it`.
+        The first reading has no mark to stop at. It continues while it `is_worth_it`.
         """
         is_known = not is_worth_it if self.mark is None else self._known >= _OVERLAP
         if self._is_whole or is_known:
@@ -145,7 +144,7 @@ class ChangeFeed:
         return [ReadPage((self._pages + n) * self._limit, _PAGE_SIZE) for n in range(size)]
 
     def finish(self, began: float) -> None:
-        """End a reading: what it has shown is known from now on."""
+        """End a reading, and remember how far it went."""
         self._mark_before, self.mark = self.mark, self._newest or self.mark
         if self._mark_before is not None and began > self._read_at:
             news = self._changed / (began - self._read_at) - self._changes_per_second
@@ -153,13 +152,13 @@ class ChangeFeed:
         self._read_at = began
 
     def hides(self, moment: datetime | None) -> bool:
-        """Whether it should have shown a state of this date, which it has not."""
+        """Whether the feed should have shown a state of this date. It has not."""
         if moment is None or self.mark is None or self.floor is None:
             return moment is None
         return self.floor <= moment < self.mark
 
     def is_undated(self, end: datetime | None, before: datetime | None) -> bool:
-        """Whether an end has the date of a state before it, though later dates were known then."""
+        """Whether an end still has the date of the state before it, although time has passed."""
         if end is None or self._mark_before is None:
             return False
         return end == before and end < self._mark_before
